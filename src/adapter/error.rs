@@ -243,9 +243,12 @@ impl AdapterError {
                 "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
                  and save again"
             }
-            Self::Drawn { .. } => {
-                "give the base that has it with `--base`, or train again with `pooler` among PEFT's \
-                 `modules_to_save`"
+            Self::Drawn { name, .. } => {
+                let module = name.rsplit_once('.').map_or(name.as_str(), |(module, _)| module);
+                return Some(format!(
+                    "give the base that has it with `--base`, or train again with `{module}` among PEFT's \
+                     `modules_to_save`"
+                ));
             }
             Self::Twice { .. } => {
                 "save one of them alone, with `model.save_pretrained(DIR, selected_adapters=[\"NAME\"])`"

@@ -89,7 +89,7 @@ fn adapter(
     let config = AdapterConfig::of_trial(lora, saved, &base.name);
     let layers: Vec<Adapted> =
         architecture.adapted(head, lora).into_iter().map(|layer| Adapted::of(layer, &config)).collect();
-    let whole = architecture.saved_tensors(head, &config.saved);
+    let whole = architecture.tensors_in(head, &config.saved);
     let whole = whole.iter().filter_map(|place| loaded.tensors.get_key_value(&place.name));
     let tensors = loaded.adapters.iter().chain(whole);
     let tensors = tensors.map(|(name, tensor)| Ok((stored(name), values(name, tensor)?)));

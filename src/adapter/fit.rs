@@ -101,7 +101,7 @@ pub fn fit(
     for (name, shape) in wanted {
         check((tensors, &index), &name, &shape, architecture)?;
     }
-    let whole = architecture.saved_tensors(head, &config.saved);
+    let whole = architecture.tensors_in(head, &config.saved);
     for place in whole.iter().chain(&heads).chain(&saved) {
         check((tensors, &index), &place.name, &place.shape, architecture)?;
     }

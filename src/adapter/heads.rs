@@ -92,10 +92,9 @@ fn names_classifier(model: &ModelFolder) -> bool {
 fn check_tensors(model: &ModelFolder, has_classifier: bool) -> Result<(), AdapterError> {
     let has = |name: &str| model.tensors.tensor(name).is_some();
     if has_classifier {
-        // A classifier of whole texts reads the pooler's output for the first token.
-        let pooler = model.architecture.blueprint().pooler.map(|pooler| format!("{}.weight", pooler.name));
-        let lacks = |name: String| model.tensors.find(&name, model.architecture.about()).is_err();
-        return if pooler.is_some_and(lacks) {
+        // A classifier of whole texts reads the pooler's output, where its family has one.
+        let tensors = model.architecture.tensors();
+        return if tensors.iter().any(|place| model.tensors.lacks(&model.architecture, &place.name)) {
             let called = format!("{} (it has no pooler)", TOKEN_CLASSES.called);
             Err(other_head(&model.path, &called, &TOKEN_CLASSES))
         } else {

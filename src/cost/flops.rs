@@ -1,7 +1,7 @@
 //! Owns the number of floating-point operations per row, by architecture and method. Knows no time.
 
 use crate::cost::count;
-use crate::families::blueprint::{Attention, Linear, Mlp, Output, Projections, Reads};
+use crate::families::blueprint::{Attention, Linear, Mlp, Output, Projections, Step};
 use crate::families::{Architecture, Blueprint, Head, Place};
 use crate::values::{Lora, Method};
 
@@ -53,7 +53,10 @@ fn output_products(blueprint: &Blueprint, output: &Output, tokens: f64) -> f64 {
         Output::TiedWords => tokens * count(words.rows * words.width),
         Output::Words(linear) => tokens * products(linear),
         Output::Text { .. } => output.linears().map(products).sum(),
-        Output::Tokens { .. } => tokens * output.linears().map(products).sum::<f64>(),
+        Output::Tokens { .. } => {
+            let pooler = blueprint.pooler.iter().filter_map(Step::linear);
+            tokens * output.linears().chain(pooler).map(products).sum::<f64>()
+        }
     }
 }
 
@@ -72,19 +75,11 @@ struct Layer {
     rest: f64,
 }
 
-/// Where a classifier reads only the first token, the last layer computes its queries, and everything after
-/// them, for that one token.
+/// Where only the first token is asked of the last layer, it computes its queries, and everything after them, for
+/// that one token.
 fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<Layer> {
-    let read_last = match output {
-        Some(Output::Text { reads: Reads::First, .. }) => 1.0,
-        Some(
-            Output::Text { reads: Reads::Last | Reads::Every, .. }
-            | Output::Tokens { .. }
-            | Output::TiedWords
-            | Output::Words(_),
-        )
-        | None => tokens,
-    };
+    let asks_first_only = output.is_some_and(|output| blueprint.asks_first_only(output));
+    let read_last = if asks_first_only { 1.0 } else { tokens };
     let last = blueprint.layers.len().saturating_sub(1);
     let layers = blueprint.layers.iter().enumerate();
     let layers = layers.map(|(index, layer)| {
@@ -112,10 +107,10 @@ impl Layer {
     }
 }
 
-/// The places in the base with adapters, or with modules that train as a whole.
+/// The places with adapters, or with modules that train as a whole.
 fn trained_places((architecture, head): (&Architecture, Head), lora: &Lora) -> Vec<Place> {
     let adapted = architecture.adapted(head, lora).into_iter().map(|target| target.place);
-    let saved = architecture.tensors_in(head, &lora.modules_to_save);
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
     adapted.chain(saved.into_iter().map(|tensor| tensor.place)).collect()
 }
 

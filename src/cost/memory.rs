@@ -1,7 +1,7 @@
 //! Owns how much memory a training job needs and how much disk space its trials take. Measures none.
 
 use crate::cost::{MIB, Rates, count};
-use crate::families::blueprint::Layer;
+use crate::families::blueprint::{Gate, Layer};
 use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
 use crate::values::{Precision, Width};
@@ -143,8 +143,10 @@ pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64)
     let layer = |layer: &Layer| {
         let (attended, heads) = (count(layer.attention.output.d_in), count(layer.attention.heads));
         // A gate keeps its own output, and the product's other factor.
-        let kept_inner = if layer.mlp.as_ref().is_some_and(|mlp| mlp.gate.is_some()) { 4.0 } else { 2.0 };
-        let inner = kept_inner * count(layer.inner());
+        let kept_inner =
+            if layer.mlp.as_ref().is_some_and(|mlp| mlp.gate != Gate::Nothing) { 4.0 } else { 2.0 };
+        let inner_mask = layer.mlp.as_ref().is_some_and(|mlp| drops(&mlp.inner_dropout));
+        let inner = (kept_inner + f64::from(u8::from(inner_mask))) * count(layer.inner());
         let mlp = layer.mlp.as_ref().and_then(|mlp| mlp.dropout);
         let masks = count([layer.attention.output_dropout, mlp].into_iter().filter(drops).count());
         let of_scores = if drops(&layer.attention.dropout) { 3.0 } else { 2.0 };

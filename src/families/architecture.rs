@@ -2,7 +2,7 @@
 
 use super::blueprint::{Blueprint, Output};
 use super::family::{About, Dropouts, Pairs};
-use super::{ALL, Architecture, Head, LinearShape, TensorShape};
+use super::{ALL, Architecture, Head, LinearShape, Place, TensorShape};
 use crate::values::Lora;
 
 /// The family with this name, which may be any of its names.
@@ -66,7 +66,7 @@ impl Architecture {
     pub fn base(&self, head: Head) -> Blueprint {
         let mut blueprint = self.blueprint();
         if self.output(head).is_some_and(|output| !output.reads_pooler()) {
-            blueprint.pooler = None;
+            blueprint.pooler.clear();
         }
         blueprint
     }
@@ -141,7 +141,7 @@ impl Architecture {
     }
 
     /// The module of a base model's tensor, if weights may lack it so that it is initialised at random, as in
-    /// transformers: the pooler, which masked language models do not have.
+    /// transformers: BERT's pooler, which its models for masked words do not have.
     #[must_use]
     pub fn optional_module_of(&self, tensor: &str) -> Option<&'static str> {
         let optional = self.about().optional.iter().find(|(start, _)| tensor.starts_with(start));
@@ -164,24 +164,24 @@ impl Architecture {
         linears
     }
 
-    /// The tensors of the base of a model with this head in the modules that `modules` select, by whole name or last dotted part
+    /// The tensors of base and head in the modules that `modules` select, by whole name or last dotted part
     /// or parts as in PEFT's `modules_to_save`.
     #[must_use]
     pub fn tensors_in(&self, head: Head, modules: &[String]) -> Vec<TensorShape> {
-        let mut tensors = self.base(head).tensors();
+        let mut tensors = self.all_tensors(head);
         tensors.retain(|tensor| tensor.is_in(modules));
         tensors
     }
 
-    /// The tensors of base and head in the modules that `modules` select, as [`Self::tensors_in`];
-    /// [`Lora::HEAD`] is the whole head.
+    /// The same for an adapter's settings here, where [`Lora::HEAD`] is the task's whole head, and never a module of
+    /// the base that is called so.
     #[must_use]
     pub fn saved_tensors(&self, head: Head, modules: &[String]) -> Vec<TensorShape> {
-        let whole_head = modules.iter().any(|module| module == Lora::HEAD);
-        let mut tensors = self.base_tensors(head);
-        tensors.retain(|tensor| tensor.is_in(modules));
-        let head = self.head_tensors(head).into_iter();
-        tensors.extend(head.filter(|tensor| whole_head || tensor.is_in(modules)));
+        let (whole_head, named): (Vec<String>, Vec<String>) =
+            modules.iter().cloned().partition(|module| module == Lora::HEAD);
+        let mut tensors = self.all_tensors(head);
+        tensors
+            .retain(|tensor| tensor.is_in(&named) || (!whole_head.is_empty() && tensor.place == Place::Head));
         tensors
     }
 

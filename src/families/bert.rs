@@ -150,20 +150,17 @@ impl Family for BertConfig {
 
     fn blueprint(&self) -> Blueprint {
         let encoder = self.encoder();
-        let pooler = Some(encoder.linear("pooler.dense", [self.hidden_size; 2]));
+        let dense = encoder.linear("pooler.dense", [self.hidden_size; 2]);
+        let pooler = vec![Step::Linear(dense), Step::Activation(Activation::Tanh)];
         Blueprint { pooler, ..encoder.blueprint() }
     }
 
-    /// The pooler's tanh, dropout, and a linear layer.
+    /// Dropout and a linear layer.
     fn output(&self, head: Head) -> Option<Output> {
         let encoder = self.encoder();
         match head {
             Head::Classifier { labels } => {
-                let steps = vec![
-                    Step::Activation(Activation::Tanh),
-                    encoder.classifier_dropout(),
-                    encoder.of_head("classifier", labels),
-                ];
+                let steps = vec![encoder.classifier_dropout(), encoder.of_head("classifier", labels)];
                 Some(Output::Text { reads: Reads::First, steps })
             }
             Head::Tagger { labels } => Some(encoder.tagger(labels)),

@@ -20,8 +20,8 @@ pub struct Blueprint {
     pub layers: Vec<Layer>,
     /// The norm after the last layer.
     pub norm: Option<Norm>,
-    /// The linear layer between a classifier and the token it reads, if it belongs to the base.
-    pub pooler: Option<Linear>,
+    /// What lies between a classifier and the tokens it reads, if it belongs to the base.
+    pub pooler: Vec<Step>,
     /// Which tokens a token attends to.
     pub sees: Sees,
 }
@@ -100,14 +100,23 @@ pub struct Attention {
     pub head_norms: Option<[Norm; 2]>,
     /// The rotation of queries and keys by their positions.
     pub rotary: Option<Rotary>,
-    /// The number of tokens, itself included, that a token attends to at most.
-    pub window: Option<usize>,
+    /// The tokens that a token attends to, of those that it sees; `None` for all of them.
+    pub window: Option<Window>,
     /// The layer after the heads.
     pub output: Linear,
     /// Dropout on the attention weights.
     pub dropout: Option<f64>,
     /// Dropout after the output layer.
     pub output_dropout: Option<f64>,
+}
+
+/// Which of the tokens around it a token attends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// So many: itself and those before it.
+    Earlier(usize),
+    /// Itself and so many on either side.
+    Around(usize),
 }
 
 /// How queries, keys and values are computed.
@@ -119,20 +128,33 @@ pub enum Projections {
     Fused(Linear),
 }
 
-/// Two linear layers with an activation between them, or three: `output(activation(gate(x)) * input(x))` (Shazeer
-/// 2020).
+/// Two linear layers with an activation between them, or with a gate too: `output(activation(gate(x)) * input(x))`
+/// (Shazeer 2020).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     /// To the inner width.
     pub input: Linear,
-    /// To the inner width too: the layer whose activation multiplies the first one's output.
-    pub gate: Option<Linear>,
+    /// Its activation multiplies the first layer's output.
+    pub gate: Gate,
     /// Of the gate, or of the first layer where there is none.
     pub activation: Activation,
+    /// Dropout before the output layer.
+    pub inner_dropout: Option<f64>,
     /// Back to the layers' width.
     pub output: Linear,
     /// Dropout after the output layer.
     pub dropout: Option<f64>,
+}
+
+/// The gate of a feed-forward part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gate {
+    /// There is none.
+    Nothing,
+    /// A linear layer of its own, to the inner width.
+    Separate(Linear),
+    /// The first half of what the first layer gives; it multiplies the second.
+    FirstHalf,
 }
 
 /// A function applied to each number separately.
@@ -165,7 +187,7 @@ impl Blueprint {
             all.extend(layer.tensors(Place::Layer(index)));
         }
         all.extend(self.norm.iter().flat_map(|norm| norm.tensors(Place::Top)));
-        all.extend(self.pooler.iter().flat_map(|pooler| pooler.tensors(Place::Top)));
+        all.extend(self.pooler.iter().flat_map(|step| step.tensors(Place::Top)));
         all
     }
 
@@ -173,6 +195,17 @@ impl Blueprint {
     #[must_use]
     pub fn width(&self) -> usize {
         self.layers.first().map_or(self.embedding.words.width, |layer| layer.attention.output.d_out)
+    }
+
+    /// Whether this head needs the last layer's output for the first token of each row alone, and that layer can do
+    /// without the others': everything but its keys and values is then computed for those tokens only.
+    #[must_use]
+    pub fn asks_first_only(&self, output: &Output) -> bool {
+        let reads_first = matches!(output, Output::Text { reads: Reads::First, .. });
+        let can_ask_less = self.layers.last().is_some_and(|last| {
+            last.wiring == Wiring::NormAfter && matches!(last.attention.projections, Projections::Separate(_))
+        });
+        reads_first && self.norm.is_none() && can_ask_less
     }
 
     /// The rotations of its layers, each once.
@@ -202,7 +235,7 @@ impl Layer {
     /// Width of the feed-forward part; 0 where there is none.
     #[must_use]
     pub fn inner(&self) -> usize {
-        self.mlp.as_ref().map_or(0, |mlp| mlp.input.d_out)
+        self.mlp.as_ref().map_or(0, |mlp| mlp.output.d_in)
     }
 
     fn tensors(&self, place: Place) -> Vec<TensorShape> {
@@ -222,7 +255,22 @@ impl Layer {
 impl Mlp {
     /// Its linear layers.
     pub fn linears(&self) -> impl Iterator<Item = &Linear> {
-        [Some(&self.input), self.gate.as_ref(), Some(&self.output)].into_iter().flatten()
+        let gate = match &self.gate {
+            Gate::Separate(gate) => Some(gate),
+            Gate::Nothing | Gate::FirstHalf => None,
+        };
+        [Some(&self.input), gate, Some(&self.output)].into_iter().flatten()
+    }
+}
+
+impl Window {
+    /// The longest rows of which it hides nothing, in tokens.
+    #[must_use]
+    pub fn hides_beyond(self) -> usize {
+        match self {
+            Self::Earlier(tokens) => tokens,
+            Self::Around(tokens) => tokens + 1,
+        }
     }
 }
 

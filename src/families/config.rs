@@ -175,6 +175,16 @@ pub(super) fn other_activation(found: &str, [name, wanted]: [&'static str; 2]) -
     (found != name).then(|| (format!("activation `{found}`"), wanted))
 }
 
+/// Rotary positions whose base is no number above 0.
+pub(super) fn other_base(base: f64) -> (String, &'static str) {
+    (format!("rotary positions with the base {base}"), "rotary positions with a base above 0")
+}
+
+/// Rotary positions of which some numbers of a head know nothing.
+pub(super) fn turned_in_part() -> (String, &'static str) {
+    ("rotary positions in a part of each head".to_owned(), "rotary positions in all of each head")
+}
+
 pub(super) fn cross_attention() -> Variant {
     Some(("cross attention".to_owned(), "self attention alone"))
 }

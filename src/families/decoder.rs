@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use self::rope::RopeConfig;
 
 use super::blueprint::{
-    Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
-    Step, Table, Wiring,
+    Activation, Attention, Blueprint, Embedding, Gate, Layer, Linear, Mlp, Norm, Output, Projections, Reads,
+    Sees, Step, Table, Window, Wiring,
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_POSITIONS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Name, Pairs, Settable, Sizes};
@@ -229,8 +229,7 @@ impl DecoderConfig {
         let (queries, keys) = (self.num_attention_heads * head, self.kv_heads() * head);
         let name = |part: &str| format!("layers.{index}.{part}");
         let linear = |part: &str, size, has_bias: bool| {
-            let linear = Linear::new(format!("{}{}", PREFIX, name(part)), size, self.fresh());
-            Linear { bias: linear.bias.filter(|_| has_bias), ..linear }
+            Linear::new(format!("{}{}", PREFIX, name(part)), size, self.fresh()).biased(has_bias)
         };
         let projection =
             |part: &str, out| linear(&format!("self_attn.{part}_proj"), [width, out], traits.projection_bias);
@@ -246,7 +245,10 @@ impl DecoderConfig {
                 kv_heads: self.kv_heads(),
                 head_norms: traits.head_norms.then(|| ["q", "k"].map(head_norm)),
                 rotary: Some(self.rotary()),
-                window: traits.window.filter(|(_, lowest)| index >= *lowest).map(|(window, _)| window),
+                window: traits
+                    .window
+                    .filter(|(_, lowest)| index >= *lowest)
+                    .map(|(window, _)| Window::Earlier(window)),
                 dropout: Some(self.attention_dropout),
                 ..Attention::new(
                     self.num_attention_heads,
@@ -261,8 +263,9 @@ impl DecoderConfig {
             mlp_norm: Some(self.norm(&name("post_attention_layernorm"))),
             mlp: Some(Mlp {
                 input: mlp("up", [width, inner]),
-                gate: Some(mlp("gate", [width, inner])),
+                gate: Gate::Separate(mlp("gate", [width, inner])),
                 activation: Activation::Silu,
+                inner_dropout: None,
                 output: mlp("down", [inner, width]),
                 dropout: None,
             }),
@@ -286,7 +289,7 @@ impl<K: Kind> Family for Decoder<K> {
             embedding: Embedding::of_words(words),
             layers: (0..config.num_hidden_layers).map(|index| config.layer(index, traits)).collect(),
             norm: Some(config.norm("norm")),
-            pooler: None,
+            pooler: Vec::new(),
             sees: Sees::Earlier,
         }
     }
@@ -305,6 +308,7 @@ impl<K: Kind> Family for Decoder<K> {
             Head::Tagger { labels } => {
                 let score = Linear { bias: Some(Init::Zeros), ..linear("score", labels) };
                 Output::Tokens {
+                    pooled: false,
                     steps: vec![
                         Step::Dropout(config.classifier_dropout.unwrap_or(TAGGER_DROPOUT)),
                         Step::Linear(score),
@@ -320,8 +324,7 @@ impl<K: Kind> Family for Decoder<K> {
         let config = &self.config;
         let is_windowed = |layer: &Layer| layer.attention.window.is_some();
         let windows: Vec<bool> = self.blueprint().layers.iter().map(is_windowed).collect();
-        let turns_all = config.rope().is_none_or(RopeConfig::turns_all);
-        let base = config.rope_base();
+        let (turns_all, base) = (config.rope().is_none_or(RopeConfig::turns_all), config.rope_base());
         if let Some(other) = config::other_activation(&config.hidden_act, SILU) {
             Some(other)
         } else if let Err(scaling) = config.scaling() {
@@ -329,12 +332,9 @@ impl<K: Kind> Family for Decoder<K> {
                 "rotary positions that are not scaled, or by `linear` or `llama3` with all their factors";
             Some((format!("rotary positions scaled by `{scaling}`"), wanted))
         } else if !(base.is_finite() && base > 0.0) {
-            Some((format!("rotary positions with the base {base}"), "rotary positions with a base above 0"))
+            Some(config::other_base(base))
         } else if !turns_all {
-            Some((
-                "rotary positions in a part of each head".to_owned(),
-                "rotary positions in all of each head",
-            ))
+            Some(config::turned_in_part())
         } else if common.other_windows(&windows) {
             let wanted = "windows of attention where `sliding_window` and `max_window_layers` have them";
             Some(("`layer_types` of its own".to_owned(), wanted))

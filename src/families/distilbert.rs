@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bert;
 use super::blueprint::{
-    Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
-    Step, Table, Wiring,
+    Activation, Attention, Blueprint, Embedding, Gate, Layer, Linear, Mlp, Norm, Output, Projections, Reads,
+    Sees, Step, Table, Wiring,
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
@@ -127,8 +127,9 @@ impl DistilBertConfig {
             attention_norm: Some(self.norm(&format!("transformer.layer.{index}.sa_layer_norm"))),
             mlp: Some(Mlp {
                 input: linear("ffn.lin1", [width, inner]),
-                gate: None,
+                gate: Gate::Nothing,
                 activation: Activation::Gelu,
+                inner_dropout: None,
                 output: linear("ffn.lin2", [inner, width]),
                 dropout: Some(self.dropout),
             }),
@@ -159,7 +160,7 @@ impl Family for DistilBertConfig {
             },
             layers: (0..self.n_layers).map(|index| self.layer(index)).collect(),
             norm: None,
-            pooler: None,
+            pooler: Vec::new(),
             sees: Sees::Tokens,
         }
     }
@@ -177,9 +178,10 @@ impl Family for DistilBertConfig {
                 ];
                 Some(Output::Text { reads: Reads::First, steps })
             }
-            Head::Tagger { labels } => {
-                Some(Output::Tokens { steps: vec![Step::Dropout(self.dropout), classes(labels)] })
-            }
+            Head::Tagger { labels } => Some(Output::Tokens {
+                pooled: false,
+                steps: vec![Step::Dropout(self.dropout), classes(labels)],
+            }),
             Head::LanguageModel => None,
         }
     }

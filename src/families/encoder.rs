@@ -3,8 +3,8 @@
 
 use super::bert::BertConfig;
 use super::blueprint::{
-    Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
-    Step, Table, Wiring,
+    Activation, Attention, Blueprint, Embedding, Gate, Layer, Linear, Mlp, Norm, Output, Projections, Reads,
+    Sees, Step, Table, Wiring,
 };
 use super::family::Sizes;
 use super::tensors::Init;
@@ -49,7 +49,7 @@ impl Encoder<'_> {
             embedding: self.embedding(),
             layers: (0..self.config.num_hidden_layers).map(|index| self.layer(index)).collect(),
             norm: None,
-            pooler: None,
+            pooler: Vec::new(),
             sees: Sees::Tokens,
         }
     }
@@ -89,7 +89,10 @@ impl Encoder<'_> {
 
     /// A linear layer for each token, after dropout.
     pub(super) fn tagger(&self, labels: usize) -> Output {
-        Output::Tokens { steps: vec![self.classifier_dropout(), self.of_head("classifier", labels)] }
+        Output::Tokens {
+            pooled: false,
+            steps: vec![self.classifier_dropout(), self.of_head("classifier", labels)],
+        }
     }
 
     /// Two linear layers with an activation between them, each after dropout, on the first token.
@@ -127,8 +130,9 @@ impl Encoder<'_> {
             attention_norm: norm("attention.output"),
             mlp: Some(Mlp {
                 input: linear("intermediate.dense", [hidden, inner]),
-                gate: None,
+                gate: Gate::Nothing,
                 activation: Activation::Gelu,
+                inner_dropout: None,
                 output: linear("output.dense", [inner, hidden]),
                 dropout: Some(config.hidden_dropout_prob),
             }),

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::blueprint::{
-    Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
-    Step, Table, Wiring,
+    Activation, Attention, Blueprint, Embedding, Gate, Layer, Linear, Mlp, Norm, Output, Projections, Reads,
+    Sees, Step, Table, Wiring,
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
@@ -161,8 +161,9 @@ impl Gpt2Config {
             mlp_norm: Some(self.norm(&format!("h.{index}.ln_2"))),
             mlp: Some(Mlp {
                 input: conv1d("mlp.c_fc", [width, inner], self.fresh()),
-                gate: None,
+                gate: Gate::Nothing,
                 activation: Activation::GeluTanh,
+                inner_dropout: None,
                 output: conv1d("mlp.c_proj", [inner, width], onto_residual),
                 dropout: Some(self.resid_pdrop),
             }),
@@ -186,7 +187,7 @@ impl Family for Gpt2Config {
             },
             layers: (0..self.n_layer).map(|index| self.layer(index)).collect(),
             norm: Some(self.norm("ln_f")),
-            pooler: None,
+            pooler: Vec::new(),
             sees: Sees::Earlier,
         }
     }
@@ -202,6 +203,7 @@ impl Family for Gpt2Config {
             Head::Tagger { labels } => {
                 let classes = Linear::new("classifier".to_owned(), [self.n_embd, labels], self.fresh());
                 Output::Tokens {
+                    pooled: false,
                     steps: vec![
                         Step::Dropout(self.classifier_dropout.unwrap_or(TAGGER_DROPOUT)),
                         Step::Linear(classes),

@@ -92,7 +92,7 @@ impl Family for GptMiniConfig {
                 mlp_norm: None,
             }],
             norm: Some(Norm::layer("norm".to_owned(), width, NORM_EPSILON)),
-            pooler: None,
+            pooler: Vec::new(),
             sees: Sees::Filling { length: self.length },
         }
     }

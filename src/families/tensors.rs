@@ -57,6 +57,13 @@ impl Place {
 pub enum Init {
     /// From N(0, s^2), with the standard deviation s.
     Normal(f64),
+    /// From the same, without what is further than so many standard deviations from 0.
+    Truncated {
+        /// The standard deviation before that.
+        std: f64,
+        /// So many.
+        cutoff: f64,
+    },
     /// From U(-b, b), with the bound b.
     Uniform(f64),
     /// With sines and cosines of the row's number at decreasing frequencies (Vaswani et al. 2017, section 3.5).

@@ -12,8 +12,8 @@ use super::layers::{Linear, for_slots};
 use super::norm::Norm;
 use super::params::index;
 use super::pass::Pass;
-use super::rotary::{Turns, window};
-use crate::families::blueprint::{self, Projections as Parts, Rotary, Sees};
+use super::rotary::Turns;
+use crate::families::blueprint::{self, Projections as Parts, Rotary, Sees, Window};
 
 /// Attention with its projections and its output layer.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) struct Attention {
     head_norms: Option<[Norm; 2]>,
     /// Which of the model's rotations turns queries and keys.
     rotary: Option<usize>,
-    /// The number of tokens, itself included, that a token attends to at most.
-    window: Option<usize>,
+    /// The tokens that a token attends to, of those that it sees.
+    window: Option<Window>,
     dropout: Option<f64>,
     output_dropout: Option<f64>,
 }
@@ -118,11 +118,6 @@ impl Attention {
         self.projections().iter().all(Linear::base_is_shared)
     }
 
-    /// Whether queries can be computed for fewer tokens than keys and values.
-    pub(super) fn can_ask_less(&self) -> bool {
-        matches!(self.projections, Projections::Separate(_))
-    }
-
     /// The projections of `x` `[K, n, H]` without adapters; queries only of `asking` `[K, m, H]`.
     pub(super) fn project(&self, x: &Tensor, asking: &Tensor) -> Vec<Tensor> {
         match &self.projections {
@@ -171,8 +166,9 @@ impl Attention {
 
     /// The mask that hides what is out of the window as well, for the last `queries` of `keys` tokens.
     fn within_window(&self, mask: Mask, [queries, keys]: [i64; 2], device: Device) -> Mask {
-        let Some(width) = self.window.filter(|width| keys > index(*width)) else { return mask };
-        let window = window(queries, keys, width, device);
+        let hides = |window: &Window| keys > index(window.hides_beyond());
+        let Some(window) = self.window.filter(hides) else { return mask };
+        let window = out_of_window(window, [queries, keys], device);
         match mask {
             Mask::Nothing => Mask::Added(window),
             Mask::Added(mask) => Mask::Added(mask + window),
@@ -305,5 +301,21 @@ fn attend([query, key, value]: [Tensor; 3], mask: Mask, dropout: Option<f64>, pa
 
 /// `[T, T]`: 0 for each token and those before it, minus infinity for those after it.
 fn later_tokens(tokens: i64, device: Device) -> Tensor {
-    Tensor::full([tokens, tokens], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
+    hidden([tokens, tokens], device).triu(1)
+}
+
+/// `[queries, keys]`: 0 for the keys in each query's window, minus infinity for those out of it; a window of earlier
+/// tokens hides nothing of those after the query. The queries are the last of the keys.
+fn out_of_window(window: Window, [queries, keys]: [i64; 2], device: Device) -> Tensor {
+    let (own, hidden) = (keys - queries, hidden([queries, keys], device));
+    let before = hidden.tril(own - index(window.hides_beyond()));
+    match window {
+        Window::Earlier(_) => before,
+        Window::Around(_) => before + hidden.triu(own + index(window.hides_beyond())),
+    }
+}
+
+/// Minus infinity everywhere.
+fn hidden(size: [i64; 2], device: Device) -> Tensor {
+    Tensor::full(size, f64::NEG_INFINITY, (Kind::Float, device))
 }

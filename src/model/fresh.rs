@@ -18,6 +18,10 @@ pub(super) fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
     let options = (Kind::Float, Device::Cpu);
     match shape.init {
         Init::Normal(std) => of_each(key, &shape.name, &size, |p| std * normal_quantile(p)),
+        Init::Truncated { std, cutoff } => {
+            let beyond = 1.0 - share_below(cutoff);
+            of_each(key, &shape.name, &size, |p| std * normal_quantile(beyond + p * (1.0 - 2.0 * beyond)))
+        }
         Init::Uniform(bound) => uniform(key, &shape.name, &size, bound),
         Init::Sinusoids => sinusoids(&size),
         Init::Zeros => Tensor::zeros(&size, options),
@@ -87,6 +91,19 @@ fn normal_quantile(p: f64) -> f64 {
     (polynomial(r, &above) / polynomial(r, &below)).copysign(centred)
 }
 
+/// The share of the standard normal distribution below a number above 0, to 1e-10: a power series, see
+/// [`logarithm`] for why. Beyond five standard deviations there is next to nothing.
+fn share_below(x: f64) -> f64 {
+    let (mut sum, mut term) = (0.0, x.min(5.0));
+    let squared = term * term;
+    for n in 0..100 {
+        let n = f64::from(n);
+        sum += term / (2.0 * n + 1.0);
+        term *= -squared / (2.0 * (n + 1.0));
+    }
+    0.5 + sum / (2.0 * std::f64::consts::PI).sqrt()
+}
+
 /// The natural logarithm of a positive number, to 1e-11: `f64::ln` may differ between machines in its last bit.
 fn logarithm(x: f64) -> f64 {
     // x = 2^e m with m in [1, 2), and ln m = 2 artanh((m - 1) / (m + 1)), whose series is summed.
@@ -118,6 +135,7 @@ mod tests {
     use statrs::distribution::{ContinuousCDF, Normal};
 
     use super::*;
+    use crate::families::{Place, TensorRole};
 
     #[test]
     fn quantiles_are_those_of_the_normal_distribution_and_symmetric() {
@@ -128,6 +146,28 @@ mod tests {
             assert!((found - expected).abs() <= 1.2e-9 * expected.abs(), "{p}: {found} {expected}");
         }
         assert!(tails.iter().all(|p| normal_quantile(1.0 - p) == -normal_quantile(*p)));
+    }
+
+    #[test]
+    fn truncated_values_end_at_the_cutoff() {
+        let normal = Normal::standard();
+        for x in [1e-3, 0.5, 1.0, 2.0, 3.0, 4.5] {
+            assert!((share_below(x) - normal.cdf(x)).abs() < 1e-10, "{x}");
+        }
+        let init = Init::Truncated { std: 0.02, cutoff: 2.0 };
+        let shape = TensorShape {
+            name: "layer.weight".to_owned(),
+            shape: vec![200, 100],
+            role: TensorRole::Linear,
+            init,
+            place: Place::Top,
+        };
+        let drawn = draw(StreamKey::from_seed(42), &shape);
+        let largest = drawn.abs().max().double_value(&[]);
+        assert!(largest <= 0.04 && largest > 0.0399, "{largest}");
+        // Var = 1 - 2 c phi(c) / (2 Phi(c) - 1), with c = 2.
+        let std = drawn.std(true).double_value(&[]);
+        assert!((std / (0.02 * 0.879_626) - 1.0).abs() < 0.01, "{std}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Owns the heads for whole texts: which tokens they read, and the steps to their logits. Owns no
+//! Owns the heads for whole texts: which tokens they read, and the steps to their logits, a pooler's first. Owns no
 //! weights: they are the pack's.
 
 use tch::Tensor;
 
 use super::assembly::Assembly;
 use super::layers::{Linear, activate};
+use super::norm::Norm;
 use super::pass::Pass;
 use crate::families::blueprint::{self, Activation, Reads};
 
@@ -19,17 +20,23 @@ pub(super) struct TextHead {
 enum Step {
     Linear(Linear),
     Activation(Activation),
+    Norm(Norm),
     Dropout(f64),
 }
 
 impl TextHead {
-    pub(super) fn new(reads: Reads, steps: &[blueprint::Step], assembly: Assembly<'_>) -> Self {
+    pub(super) fn new<'a>(
+        reads: Reads,
+        steps: impl Iterator<Item = &'a blueprint::Step>,
+        assembly: Assembly<'_>,
+    ) -> Self {
         let step = |step: &blueprint::Step| match step {
             blueprint::Step::Linear(part) => Step::Linear(assembly.linear(part)),
             blueprint::Step::Activation(activation) => Step::Activation(*activation),
+            blueprint::Step::Norm(norm) => Step::Norm(assembly.norm(norm)),
             blueprint::Step::Dropout(dropout) => Step::Dropout(*dropout),
         };
-        Self { reads, steps: steps.iter().map(step).collect() }
+        Self { reads, steps: steps.map(step).collect() }
     }
 
     /// Logits `[K, B, classes]` from the tokens that the head reads, `[K, B, H]`.
@@ -37,6 +44,7 @@ impl TextHead {
         self.steps.iter().fold(read.shallow_clone(), |x, step| match step {
             Step::Linear(linear) => linear.forward(&x, pass),
             Step::Activation(activation) => activate(&x, *activation),
+            Step::Norm(norm) => norm.forward(&x),
             Step::Dropout(dropout) => pass.dropout(&x, *dropout),
         })
     }

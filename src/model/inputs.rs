@@ -78,6 +78,20 @@ impl Inputs {
         self.by_rows(x).select(2, 0)
     }
 
+    /// Of `[K, B * T, H]` the mean of each row's tokens that are not padding, `[K, B, H]`.
+    pub fn mean_tokens(&self, x: &Tensor) -> Tensor {
+        let [_, rows, tokens] = self.shape;
+        let x = self.by_rows(x);
+        let slots = x.size()[0];
+        let Some(mask) = self.mask_for(slots) else {
+            return x.mean_dim([2].as_slice(), false, x.kind());
+        };
+        let counts = mask.eq(0.0).to_kind(x.kind()).view([slots, rows, tokens, 1]);
+        let sum_of = |x: &Tensor| x.sum_dim_intlist([2].as_slice(), false, x.kind());
+        // A row that only pads a slot has no token; its result has no weight.
+        sum_of(&(x * &counts)) / sum_of(&counts).clamp_min(1)
+    }
+
     /// The mask for queries of `slots` slots, `[slots * B, 1, 1, T]`.
     pub(super) fn mask_for(&self, slots: i64) -> Option<Tensor> {
         let [own, rows, tokens] = self.shape;

@@ -27,10 +27,18 @@ pub(super) struct Layer {
 #[derive(Debug)]
 struct Mlp {
     input: Linear,
-    gate: Option<Linear>,
+    gate: Gate,
     activation: Activation,
+    inner_dropout: Option<f64>,
     output: Linear,
     dropout: Option<f64>,
+}
+
+#[derive(Debug)]
+enum Gate {
+    Nothing,
+    Separate(Linear),
+    FirstHalf,
 }
 
 /// The first computations of a layer, up to its adapters.
@@ -49,23 +57,15 @@ impl Layer {
             wiring: part.wiring,
             attention: Attention::new(&part.attention, rotaries, assembly),
             attention_norm: norm(&part.attention_norm),
-            mlp: part.mlp.as_ref().map(|mlp| Mlp {
-                input: assembly.linear(&mlp.input),
-                gate: mlp.gate.as_ref().map(|gate| assembly.linear(gate)),
-                activation: mlp.activation,
-                output: assembly.linear(&mlp.output),
-                dropout: mlp.dropout,
-            }),
+            mlp: part.mlp.as_ref().map(|mlp| Mlp::new(mlp, assembly)),
             mlp_norm: norm(&part.mlp_norm),
             first_only: false,
         }
     }
 
-    /// Restricts the output to the first token of each row, where this saves work: everything but keys and
-    /// values is then computed for those tokens only. Returns whether it does.
-    pub(super) fn ask_first_only(&mut self) -> bool {
-        self.first_only = self.wiring == Wiring::NormAfter && self.attention.can_ask_less();
-        self.first_only
+    /// Restricts the output to the first token of each row, as [`blueprint::Blueprint::asks_first_only`] allows.
+    pub(super) fn ask_first_only(&mut self) {
+        self.first_only = true;
     }
 
     /// Whether all slots have the same layer.
@@ -143,17 +143,54 @@ impl Layer {
 }
 
 impl Mlp {
+    fn new(part: &blueprint::Mlp, assembly: Assembly<'_>) -> Self {
+        Self {
+            input: assembly.linear(&part.input),
+            gate: match &part.gate {
+                blueprint::Gate::Nothing => Gate::Nothing,
+                blueprint::Gate::Separate(gate) => Gate::Separate(assembly.linear(gate)),
+                blueprint::Gate::FirstHalf => Gate::FirstHalf,
+            },
+            activation: part.activation,
+            inner_dropout: part.inner_dropout,
+            output: assembly.linear(&part.output),
+            dropout: part.dropout,
+        }
+    }
+
     fn linears(&self) -> impl Iterator<Item = &Linear> {
-        [Some(&self.input), self.gate.as_ref(), Some(&self.output)].into_iter().flatten()
+        let gate = match &self.gate {
+            Gate::Separate(gate) => Some(gate),
+            Gate::Nothing | Gate::FirstHalf => None,
+        };
+        [Some(&self.input), gate, Some(&self.output)].into_iter().flatten()
     }
 
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
         let inner = self.input.forward(x, pass);
         let inner = match &self.gate {
-            None => activate(&inner, self.activation),
-            Some(gate) => activate(&gate.forward(x, pass), self.activation) * inner,
+            Gate::Nothing => activate(&inner, self.activation),
+            Gate::Separate(gate) => activate(&gate.forward(x, pass), self.activation) * inner,
+            Gate::FirstHalf => {
+                let [gate, inner] = halves(&inner);
+                activate(&gate, self.activation) * inner
+            }
         };
-        let inner = self.output.forward(&inner, pass);
-        self.dropout.map_or_else(|| inner.shallow_clone(), |dropout| pass.dropout(&inner, dropout))
+        let inner = dropped(inner, self.inner_dropout, pass);
+        dropped(self.output.forward(&inner, pass), self.dropout, pass)
+    }
+}
+
+/// The halves of the last dimension.
+fn halves(x: &Tensor) -> [Tensor; 2] {
+    let half = x.size().last().expect("activations have a width") / 2;
+    [0, half].map(|from| x.narrow(-1, from, half))
+}
+
+/// After a dropout layer, where there is one.
+fn dropped(x: Tensor, dropout: Option<f64>, pass: &mut Pass) -> Tensor {
+    match dropout {
+        Some(dropout) => pass.dropout(&x, dropout),
+        None => x,
     }
 }

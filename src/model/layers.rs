@@ -284,7 +284,7 @@ impl Weight {
         }
     }
 
-    fn shared(&self) -> &Tensor {
+    pub(super) fn shared(&self) -> &Tensor {
         match self {
             Self::Shared(tensor) => tensor,
             Self::Stacked(_) => panic!("a layer's weight and bias are frozen together or trained together"),

@@ -16,8 +16,8 @@ pub struct Norm {
 
 #[derive(Debug)]
 enum Kinds {
-    /// Mean 0 and variance 1, then a scale and this shift (Ba et al. 2016).
-    Layer(Weight),
+    /// Mean 0 and variance 1, then a scale and this shift, where it has one (Ba et al. 2016).
+    Layer(Option<Weight>),
     /// Mean square 1, then a scale (Zhang and Sennrich 2019).
     Rms,
 }
@@ -28,7 +28,8 @@ impl Norm {
     pub fn new(params: &Params, part: &blueprint::Norm) -> Self {
         let weight = |name: &str| params.weight(&format!("{}.{name}", part.name));
         let kind = match part.kind {
-            NormKind::Layer => Kinds::Layer(weight("bias")),
+            NormKind::Layer => Kinds::Layer(Some(weight("bias"))),
+            NormKind::Unshifted => Kinds::Layer(None),
             NormKind::Rms => Kinds::Rms,
         };
         Self { weight: weight("weight"), kind, epsilon: part.epsilon }
@@ -43,7 +44,7 @@ impl Norm {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let x = x.to_kind(Kind::Float);
         match &self.kind {
-            Kinds::Layer(bias) => self.layer(&x, bias),
+            Kinds::Layer(shift) => self.layer(&x, shift.as_ref()),
             Kinds::Rms => {
                 let scale = (x.square().mean_dim([-1].as_slice(), true, Kind::Float) + self.epsilon).rsqrt();
                 match &self.weight {
@@ -54,17 +55,23 @@ impl Norm {
         }
     }
 
-    fn layer(&self, x: &Tensor, bias: &Weight) -> Tensor {
+    fn layer(&self, x: &Tensor, shift: Option<&Weight>) -> Tensor {
         let width = *x.size().last().expect("activations have a width");
-        let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
-            x.layer_norm([width], weight, bias, self.epsilon, true)
+        let norm = |weight: Option<&Tensor>, shift: Option<Tensor>| {
+            x.layer_norm([width], weight, shift.as_ref(), self.epsilon, true)
         };
-        match (&self.weight, bias) {
-            (Weight::Shared(weight), Weight::Shared(bias)) => norm(Some(weight), Some(bias)),
-            (weight, bias) if weight.stacked().size()[0] == 1 => {
-                norm(Some(&weight.stacked().squeeze_dim(0)), Some(&bias.stacked().squeeze_dim(0)))
+        match &self.weight {
+            Weight::Shared(weight) => norm(Some(weight), shift.map(|shift| shift.shared().shallow_clone())),
+            Weight::Stacked(weight) if weight.size()[0] == 1 => {
+                norm(Some(&weight.squeeze_dim(0)), shift.map(|shift| shift.stacked().squeeze_dim(0)))
             }
-            (weight, bias) => norm(None, None) * weight.stacked().unsqueeze(1) + bias.stacked().unsqueeze(1),
+            Weight::Stacked(weight) => {
+                let scaled = norm(None, None) * weight.unsqueeze(1);
+                match shift {
+                    Some(shift) => scaled + shift.stacked().unsqueeze(1),
+                    None => scaled,
+                }
+            }
         }
     }
 }

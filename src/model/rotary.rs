@@ -3,7 +3,6 @@
 use tch::{Device, Kind, Tensor};
 
 use super::device;
-use super::params::index;
 use crate::families::blueprint::Rotary;
 
 /// The angles of some tokens: how far their queries and keys are turned.
@@ -36,11 +35,4 @@ impl Turns {
 /// The angles of a rotation per position, `[width / 2]`, in 32 bits.
 pub(super) fn angles(rotary: &Rotary, device: Device) -> Tensor {
     device::send(&Tensor::from_slice(&rotary.angles()).to_kind(Kind::Float), device)
-}
-
-/// The tokens' distances within which they see one another, `[queries, keys]`: 0 for the `window` keys up to each query,
-/// minus infinity for those before them. The queries are the last of the keys.
-pub(super) fn window(queries: i64, keys: i64, window: usize, device: Device) -> Tensor {
-    let far = Tensor::full([queries, keys], f64::NEG_INFINITY, (Kind::Float, device));
-    far.tril(keys - queries - index(window))
 }

@@ -31,7 +31,6 @@ pub struct Model {
     /// Whether the last layer gives only the first token of each row.
     first_only: bool,
     pub(super) norm: Option<Norm>,
-    pooler: Option<Linear>,
     head: Head,
     /// The angles of its layers' rotations, each once.
     rotaries: Vec<Tensor>,
@@ -88,23 +87,26 @@ impl Model {
         let mut layers: Vec<Layer> =
             blueprint.layers.iter().map(|layer| Layer::new(layer, &rotaries, assembly)).collect();
         let head = match &output {
-            Output::Text { reads, steps } => Head::Text(TextHead::new(*reads, steps, assembly)),
-            Output::Tokens { steps } => Head::Tokens(TextHead::new(Reads::Every, steps, assembly)),
+            Output::Text { reads, steps } => {
+                Head::Text(TextHead::new(*reads, blueprint.pooler.iter().chain(steps), assembly))
+            }
+            Output::Tokens { steps, .. } => {
+                Head::Tokens(TextHead::new(Reads::Every, blueprint.pooler.iter().chain(steps), assembly))
+            }
             Output::TiedWords => Head::TiedWords,
             Output::Words(linear) => Head::Words(assembly.linear(linear)),
         };
-        let reads_first = matches!(&head, Head::Text(head) if head.reads == Reads::First);
-        let last = layers.last_mut().filter(|_| reads_first && blueprint.norm.is_none());
+        let first_only = blueprint.asks_first_only(&output);
+        layers.last_mut().filter(|_| first_only).into_iter().for_each(Layer::ask_first_only);
         let embeddings = Embeddings::new(&blueprint, architecture.padding(), assembly);
         let device = embeddings.words.device();
         Self {
             slots: params.slots(),
             embeddings,
-            first_only: last.is_some_and(Layer::ask_first_only),
+            first_only,
             shared: layers.iter().take_while(|layer| layer.is_shared()).count(),
             layers,
             norm: blueprint.norm.as_ref().map(|norm| assembly.norm(norm)),
-            pooler: blueprint.pooler.as_ref().map(|pooler| assembly.linear(pooler)),
             head,
             rotaries: rotaries.into_iter().map(|rotary| angles(rotary, device)).collect(),
             sees: blueprint.sees,
@@ -147,18 +149,13 @@ impl Model {
         let Head::Text(head) = &self.head else { panic!("only a classifier has classes of texts") };
         let (inputs, x) = (trunk.inputs, self.behind_layers(trunk, pass));
         let read = match head.reads {
-            Reads::First if !self.first_only => inputs.first_tokens(&x),
-            Reads::First | Reads::Every => x,
-            Reads::Last => inputs.last_tokens(&x),
+            Reads::First if self.first_only => self.normed(&x),
+            Reads::First => self.normed(&inputs.first_tokens(&x)),
+            Reads::Last => self.normed(&inputs.last_tokens(&x)),
+            Reads::Mean => inputs.mean_tokens(&self.normed(&x)),
+            Reads::Every => self.normed(&x).view([x.size()[0], inputs.shape[1], -1]),
         };
-        let read = self.normed(&read);
-        let read = match head.reads {
-            Reads::First | Reads::Last => read,
-            Reads::Every => read.view([read.size()[0], inputs.shape[1], -1]),
-        };
-        let pooled =
-            self.pooler.as_ref().map_or_else(|| read.shallow_clone(), |pooler| pooler.forward(&read, pass));
-        head.forward(&pooled, pass)
+        head.forward(&read, pass)
     }
 
     /// Logits `[K, P, classes]` for the tokens at `positions`: 64-bit integers `[K, P]`, each counted in its slot's

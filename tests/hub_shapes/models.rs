@@ -136,7 +136,7 @@ fn values(init: Init, count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     match init {
         Init::Ones => vec![1.0; count],
         Init::Zeros => vec![0.0; count],
-        Init::Normal(_) | Init::Uniform(_) | Init::Sinusoids => {
+        Init::Normal(_) | Init::Truncated { .. } | Init::Uniform(_) | Init::Sinusoids => {
             (0..count).map(|_| rng.random_range(-0.035..0.035)).collect()
         }
     }

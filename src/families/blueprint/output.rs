@@ -1,6 +1,6 @@
 //! Owns the tensors and steps that a head adds to a base model. Computes nothing.
 
-use super::{Activation, Linear};
+use super::{Activation, Linear, Norm};
 use crate::families::tensors::{Place, TensorShape};
 
 /// The head that a task needs on a base.
@@ -15,6 +15,8 @@ pub enum Output {
     },
     /// Logits for single tokens.
     Tokens {
+        /// Whether each goes through the base's pooler first.
+        pooled: bool,
         /// What is applied to each, in order, after the base's last norm.
         steps: Vec<Step>,
     },
@@ -31,26 +33,49 @@ pub enum Reads {
     First,
     /// The last one that is not padding.
     Last,
+    /// The mean of those that are not padding.
+    Mean,
     /// All of them, side by side.
     Every,
 }
 
-/// A step of a head.
+/// A step of a head or a pooler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A linear layer.
     Linear(Linear),
     /// An activation.
     Activation(Activation),
+    /// A norm.
+    Norm(Norm),
     /// Dropout.
     Dropout(f64),
+}
+
+impl Step {
+    /// The linear layer, where it is one.
+    #[must_use]
+    pub fn linear(&self) -> Option<&Linear> {
+        match self {
+            Self::Linear(linear) => Some(linear),
+            Self::Activation(_) | Self::Norm(_) | Self::Dropout(_) => None,
+        }
+    }
+
+    pub(super) fn tensors(&self, place: Place) -> Vec<TensorShape> {
+        match self {
+            Self::Linear(linear) => linear.tensors(place),
+            Self::Norm(norm) => norm.tensors(place),
+            Self::Activation(_) | Self::Dropout(_) => Vec::new(),
+        }
+    }
 }
 
 impl Output {
     /// Its tensors that do not belong to the base.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorShape> {
-        self.linears().flat_map(|linear| linear.tensors(Place::Head)).collect()
+        self.steps().iter().flat_map(|step| step.tensors(Place::Head)).collect()
     }
 
     /// Its tensors that belong to the base, besides the word embedding.
@@ -67,7 +92,8 @@ impl Output {
     pub fn reads_pooler(&self) -> bool {
         match self {
             Self::Text { .. } => true,
-            Self::Tokens { .. } | Self::TiedWords | Self::Words(_) => false,
+            Self::Tokens { pooled, .. } => *pooled,
+            Self::TiedWords | Self::Words(_) => false,
         }
     }
 
@@ -79,13 +105,13 @@ impl Output {
 
     /// Its linear layers that do not belong to the base, in their order.
     pub fn linears(&self) -> impl Iterator<Item = &Linear> {
-        let steps: &[Step] = match self {
-            Self::Text { steps, .. } | Self::Tokens { steps } => steps,
+        self.steps().iter().filter_map(Step::linear)
+    }
+
+    fn steps(&self) -> &[Step] {
+        match self {
+            Self::Text { steps, .. } | Self::Tokens { steps, .. } => steps,
             Self::TiedWords | Self::Words(_) => &[],
-        };
-        steps.iter().filter_map(|step| match step {
-            Step::Linear(linear) => Some(linear),
-            Step::Activation(_) | Step::Dropout(_) => None,
-        })
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Norm {
 pub enum NormKind {
     /// Mean 0 and variance 1, then a scale and a shift (Ba et al. 2016).
     Layer,
+    /// The same without a shift.
+    Unshifted,
     /// Mean square 1, then a scale (Zhang and Sennrich 2019).
     Rms,
 }
@@ -66,6 +68,12 @@ impl Linear {
         Self { name, d_in, d_out, is_transposed: false, init, bias: Some(Init::Zeros) }
     }
 
+    /// The same without a bias, unless it has one.
+    #[must_use]
+    pub fn biased(self, has_bias: bool) -> Self {
+        Self { bias: self.bias.filter(|_| has_bias), ..self }
+    }
+
     /// The same, stored as `[in, out]`.
     #[must_use]
     pub fn transposed(self) -> Self {
@@ -95,6 +103,12 @@ impl Norm {
         Self { name, width, kind: NormKind::Layer, epsilon }
     }
 
+    /// The same without a shift, unless it has one.
+    #[must_use]
+    pub fn shifted(self, has_shift: bool) -> Self {
+        if has_shift { self } else { Self { kind: NormKind::Unshifted, ..self } }
+    }
+
     /// An RMSNorm.
     #[must_use]
     pub fn rms(name: String, width: usize, epsilon: f64) -> Self {
@@ -109,7 +123,7 @@ impl Norm {
         let scale = tensor("weight", TensorRole::NormScale, Init::Ones);
         match self.kind {
             NormKind::Layer => vec![scale, tensor("bias", TensorRole::NormShift, Init::Zeros)],
-            NormKind::Rms => vec![scale],
+            NormKind::Unshifted | NormKind::Rms => vec![scale],
         }
     }
 }

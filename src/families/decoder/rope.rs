@@ -50,10 +50,9 @@ impl DecoderConfig {
     /// How angles are scaled, or the name of a scaling that is not supported.
     pub(super) fn scaling(&self) -> Result<Option<Scaling>, &str> {
         let Some(rope) = self.rope() else { return Ok(None) };
-        let name = rope.rope_type.as_deref().or(rope.older_type.as_deref());
-        let name = name.unwrap_or("default");
+        let name = rope.kind();
         let scaling = match name {
-            "default" => return Ok(None),
+            RopeConfig::UNSCALED => return Ok(None),
             "linear" => rope.factor.map(|factor| Scaling::Linear { factor }),
             "llama3" => rope.llama3(self.max_position_embeddings),
             _ => None,
@@ -73,8 +72,17 @@ impl DecoderConfig {
 }
 
 impl RopeConfig {
+    /// The name of angles that are not scaled.
+    pub(in crate::families) const UNSCALED: &str = "default";
+
+    /// The name of the way in which angles are scaled.
+    pub(in crate::families) fn kind(&self) -> &str {
+        let named = self.rope_type.as_deref().or(self.older_type.as_deref());
+        named.unwrap_or(Self::UNSCALED)
+    }
+
     /// Whether all numbers of a head turn.
-    pub(super) fn turns_all(&self) -> bool {
+    pub(in crate::families) fn turns_all(&self) -> bool {
         self.partial_rotary_factor.is_none_or(|share| (share - 1.0).abs() < f64::EPSILON)
     }
 

@@ -98,14 +98,14 @@ fn a_drawn_model_is_read_again_as_it_is() {
 
 #[test]
 fn windows_are_where_the_configuration_has_them() {
-    let windows = |json: &str| -> Vec<Option<usize>> {
+    let windows = |json: &str| -> Vec<Option<Window>> {
         read(json).blueprint().layers.iter().map(|layer| layer.attention.window).collect()
     };
     assert!(windows(QWEN2_5).iter().all(Option::is_none), "it is not used");
     let used = QWEN2_5.replace("\"use_sliding_window\": false", "\"use_sliding_window\": true");
-    assert_eq!(windows(&used)[20..22], [None, Some(32_768)]);
+    assert_eq!(windows(&used)[20..22], [None, Some(Window::Earlier(32_768))]);
     let mistral = r#"{"model_type": "mistral", "num_hidden_layers": 2}"#;
-    assert_eq!(windows(mistral), [Some(4096); 2]);
+    assert_eq!(windows(mistral), [Some(Window::Earlier(4096)); 2]);
     assert_eq!(windows(&mistral.replace('}', r#", "sliding_window": null}"#)), [None; 2]);
     let types = |types: &str| used.replace("\"num_hidden_layers\": 24", types);
     let agreeing = types(r#""num_hidden_layers": 2, "layer_types": ["full_attention", "full_attention"]"#);

@@ -130,13 +130,16 @@ fn listed(classes: &[String]) -> String {
     if rest == 0 { shown } else { format!("{shown} and {rest} more") }
 }
 
-/// The warning about a module that the weights lack.
+/// The warning about modules that the weights lack.
 fn fresh(point: &Point<'_>, method: MethodKind, model: &ModelSpec) -> Option<String> {
-    let module = model.parts.fresh.first()?;
+    let fresh = &model.parts.fresh;
+    if fresh.is_empty() {
+        return None;
+    }
     let lacks = format!(
-        "the weights of model `{}` have no {module}, as after masked language modelling: each trial draws one \
-         at random from its seed",
-        model.name
+        "the weights of model `{}` have no {}: each trial draws one at random from its seed",
+        model.name,
+        fresh.join(" and no ")
     );
     let named = point.given(MODULES_TO_SAVE).map(|given| given.setting.texts());
     let trains = match (method, named) {
@@ -144,11 +147,14 @@ fn fresh(point: &Point<'_>, method: MethodKind, model: &ModelSpec) -> Option<Str
         (MethodKind::Base, _) => ", and `base` evaluates it as it is drawn".to_owned(),
         (MethodKind::Full, _) => ", and it is trained with everything else".to_owned(),
         (MethodKind::Lora, None) => ", and it is trained beside the head".to_owned(),
-        (MethodKind::Lora, Some(modules)) if modules.iter().any(|named| named.contains(module.as_str())) => {
+        (MethodKind::Lora, Some(modules))
+            if fresh.iter().all(|module| modules.iter().any(|named| named.contains(module.as_str()))) =>
+        {
             ", and it is trained, as `modules_to_save` says".to_owned()
         }
         (MethodKind::Lora, Some(_)) => format!(
-            ", and it stays random, which costs accuracy: add `{module}` to `modules_to_save` to train it"
+            ", and it stays random, which costs accuracy: add {} to `modules_to_save` to train it",
+            quoted(fresh)
         ),
     };
     Some(format!("{lacks}{trains}"))
