@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= target
 LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 
 # The experiments, each with a small profile. The two of GPT-2 start from the model in $(GPT2).
-EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
+EXPERIMENTS := agnews_rank_alpha modernbert_agnews complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
 .PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-search bench-search-live bench-search-record bench-gpu gpu-check gpu-smoke peft-check clean
@@ -17,7 +17,7 @@ help: ## show this list
 demo: build assets ## run a real sweep on real data, from nothing to the report
 	$(LORASWEEP) run sweeps/demo.yaml
 
-small: .data build assets $(GPT2) ## run the five experiments' small profiles on DATA=folder
+small: .data build assets $(GPT2) ## run the experiments' small profiles on DATA=folder
 	set -e; for sweep in $(EXPERIMENTS); do $(LORASWEEP) run sweeps/$$sweep.yaml --profile small; done
 	$(LORASWEEP) run sweeps/gptmini_mnli_kfold.yaml --profile small-lora
 

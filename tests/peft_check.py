@@ -31,10 +31,10 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
+from transformers import (AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
                           BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, ElectraConfig,
                           ElectraTokenizerFast, GPT2Config, GPT2LMHeadModel, LlamaConfig, MistralConfig,
-                          PreTrainedTokenizerFast, Qwen2Config, Qwen3Config, RobertaConfig, RobertaTokenizerFast,
+                          ModernBertConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config, RobertaConfig, RobertaTokenizerFast,
                           XLMRobertaConfig)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
@@ -133,6 +133,27 @@ def unigram_base(config, **sizes):
     return make
 
 
+def modernbert_base(make_model, **settings):
+    """A ModernBERT and a tokenizer as its own: byte-level, in a tokenizer.json."""
+    def make(folder, texts):
+        special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+        trainer = ByteLevelBPETokenizer()
+        trainer.train_from_iterator(texts, vocab_size=320, special_tokens=special, show_progress=False)
+        tokenizer = trainer._tokenizer
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+                                unk_token="[UNK]", mask_token="[MASK]").save_pretrained(folder)
+        make_model(folder, ModernBertConfig(
+            vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=130, local_attention=6, bos_token_id=1,
+            cls_token_id=1, eos_token_id=2, sep_token_id=2, pad_token_id=3, **SIZES, **settings))
+    return make
+
+
+def for_masked_words(folder, config):
+    AutoModelForMaskedLM.from_config(config).save_pretrained(folder)
+
+
 def classifier(folder, config):
     config.num_labels = len(LABELS)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
@@ -190,6 +211,11 @@ CASES = {
     "electra": dict(
         base=wordpiece_base(ElectraConfig, ElectraTokenizerFast, embedding_size=16, **SIZES),
         targets=["query", "embeddings_project"], saved=["head"]),
+    "modernbert": dict(base=modernbert_base(for_masked_words), targets=["Wqkv"], saved=["head"]),
+    "modernbert-mean": dict(
+        base=modernbert_base(classifier, classifier_pooling="mean", global_attn_every_n_layers=2, norm_bias=True,
+                             mlp_bias=True, attention_bias=True, classifier_bias=True),
+        targets=["Wi", "attn.Wo"], saved=["head", "head.dense"]),
     "bert-regression": dict(
         base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), task=REGRESSION, outputs=1, targets=["query", "value"],
         saved=["head", "pooler"]),
@@ -256,7 +282,8 @@ def exported(name, case, lorasweep, folder):
             model = PeftModel.from_pretrained(case["auto"].from_pretrained(folder / "base", **layers), out)
             again = lorasweep.predict("--adapter", out)
         else:
-            model = case["auto"].from_pretrained(out)
+            model, loading = case["auto"].from_pretrained(out, output_loading_info=True)
+            check(f"{what}, no weights are missing or left over", not any(loading.values()), str(loading))
             again = lorasweep.predict("--model", out)
         compare(f"{what}, exported and loaded in Python", ours, logits(model, out))
         compare(f"{what}, exported and loaded by lorasweep", ours, torch.tensor([row["logits"] for row in again]))

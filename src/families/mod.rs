@@ -25,6 +25,7 @@ mod gptmini;
 mod llama;
 mod mistral;
 mod model_spec;
+mod modernbert;
 mod numbers;
 pub mod params;
 mod qwen2;
@@ -52,6 +53,7 @@ pub use self::gptmini::GptMiniConfig;
 pub use self::llama::Llama;
 pub use self::mistral::Mistral;
 pub use self::model_spec::{ModelSpec, Parts, Weights};
+pub use self::modernbert::{ModernBertConfig, RopeConfigs};
 pub use self::qwen2::Qwen2;
 pub use self::qwen3::Qwen3;
 pub use self::roberta::RobertaConfig;
@@ -94,6 +96,9 @@ pub enum Architecture {
     DistilBert(DistilBertConfig),
     /// An ELECTRA encoder.
     Electra(ElectraConfig),
+    /// A ModernBERT encoder.
+    #[serde(rename = "modernbert")]
+    ModernBert(ModernBertConfig),
     /// A Llama decoder.
     Llama(Decoder<Llama>),
     /// A Mistral decoder.
@@ -105,13 +110,14 @@ pub enum Architecture {
 }
 
 /// What holds for each family, in the order in which messages name them.
-pub const ALL: [&About; 10] = [
+pub const ALL: [&About; 11] = [
     &bert::ABOUT,
     &gpt2::ABOUT,
     &gptmini::ABOUT,
     &roberta::ABOUT,
     &distilbert::ABOUT,
     &electra::ABOUT,
+    &modernbert::ABOUT,
     &llama::ABOUT,
     &mistral::ABOUT,
     &qwen2::ABOUT,
@@ -127,6 +133,7 @@ impl Architecture {
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
             Self::Electra(config) => config,
+            Self::ModernBert(config) => config,
             Self::Llama(config) => config,
             Self::Mistral(config) => config,
             Self::Qwen2(config) => config,
@@ -142,6 +149,7 @@ impl Architecture {
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
             Self::Electra(config) => config,
+            Self::ModernBert(config) => config,
             Self::Llama(config) => config,
             Self::Mistral(config) => config,
             Self::Qwen2(config) => config,

@@ -178,6 +178,7 @@ fn other_families_heads_are_known_by_their_tensors() {
         ("roberta", "lm_head.dense.weight", "masked words"),
         ("distilbert", "vocab_transform.weight", "masked words"),
         ("electra", "discriminator_predictions.dense.weight", "replaced words"),
+        ("modernbert", "decoder.bias", "masked words"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = write_base(folder.path(), "model", family);

@@ -11,13 +11,15 @@ use lorasweep::values::{Configuration, Method, Precision, Training};
 
 use crate::support::{Bench, Case, ask, classifier, distance, in_layers, language_model, lora};
 
-fn adapters() -> [Case; 7] {
+fn adapters() -> [Case; 9] {
     [
         classifier("bert", 2, lora(&["all-linear"], &["head"])),
         language_model(in_layers(lora(&["all-linear"], &[]), &[0])),
         classifier("bert", 2, in_layers(lora(&["query", "dense"], &["head"]), &[1])),
         classifier("bert", 2, lora(&["query", "value"], &["head"])),
         classifier("bert", 1, lora(&["query", "output.dense"], &["head", "pooler"])),
+        classifier("modernbert", 3, lora(&["all-linear"], &["head"])),
+        classifier("modernbert-mean", 3, lora(&["Wqkv", "mlp.Wo"], &["head", "head.norm"])),
         classifier("gpt2", 1, lora(&["c_attn", "c_proj"], &[])),
         language_model(lora(&["c_attn"], &["head"])),
     ]
@@ -68,6 +70,7 @@ fn what_trained_in_bf16_is_asked_and_exported_in_32_bits() {
 fn a_whole_model_is_a_folder_of_its_own() {
     let cases = [
         classifier("bert", 1, Method::Full),
+        classifier("modernbert", 2, Method::Full),
         classifier("gpt2", 2, Method::Full),
         language_model(Method::Full),
     ];

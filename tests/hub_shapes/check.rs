@@ -12,6 +12,7 @@ fn every_shipped_sweep_is_sound_in_full() {
     models::bert_tiny(&site.model("google/bert_uncased_L-2_H-128_A-2"), 2);
     models::bert_tokenizer(&site.model("google-bert/bert-base-uncased"));
     models::gpt2(&site.model("openai-community/gpt2"));
+    models::modern_bert(&site.model("answerdotai/ModernBERT-base"));
     for folder in [".data/tokenizers/gpt2", ".assets/all-MiniLM-L6-v2"] {
         fs::create_dir_all(site.path().join(folder)).unwrap();
     }
@@ -34,6 +35,7 @@ fn every_shipped_sweep_is_sound_in_full() {
         ("gpt2_small_wikitext2", "1 configuration, 1 trial"),
         ("gpt2_squad", "2 configurations, 2 trials"),
         ("gptmini_mnli_kfold", "1 configuration, 3 trials"),
+        ("modernbert_agnews", "20 configurations, 20 trials"),
         ("search", "8 configurations, 24 trials"),
     ];
     let names = shipped().into_iter().map(|sweep| sweep.file_stem().unwrap().to_string_lossy().into_owned());

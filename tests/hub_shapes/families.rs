@@ -20,7 +20,7 @@ struct Shapes {
     masked: &'static [&'static str],
 }
 
-const FAMILIES: [Shapes; 3] = [
+const FAMILIES: [Shapes; 4] = [
     Shapes {
         fixture: "roberta",
         masked_class: "RobertaForMaskedLM",
@@ -43,6 +43,11 @@ const FAMILIES: [Shapes; 3] = [
             "discriminator_predictions.dense.weight",
             "discriminator_predictions.dense_prediction.weight",
         ],
+    },
+    Shapes {
+        fixture: "modernbert",
+        masked_class: "ModernBertForMaskedLM",
+        masked: &["decoder.bias", "decoder.weight"],
     },
 ];
 
@@ -81,14 +86,17 @@ fn whatever_a_folder_calls_its_tensors_the_same_is_trained() {
     for shapes in FAMILIES {
         let site = Site::new();
         let json = fs::read(fixture(shapes.fixture).join("config.json")).unwrap();
-        let prefix = Architecture::from_config(&json).unwrap().base_prefix();
-        let of_base = |name: &str| name.starts_with(prefix).then(|| name.to_owned());
+        let about = Architecture::from_config(&json).unwrap().about();
+        let prefix = about.prefix;
+        // What lies between base and head has no prefix, and was pretrained too.
+        let is_between = |name: &str| about.optional.iter().any(|(start, _)| name.starts_with(start));
+        let of_base = |name: &str| (name.starts_with(prefix) || is_between(name)).then(|| name.to_owned());
         folder(&site, &shapes, "Whole", |name| Some(name.to_owned()), &[]);
         folder(
             &site,
             &shapes,
             "Bare",
-            |name| Some(name.strip_prefix(prefix)?.to_owned()),
+            |name| name.strip_prefix(prefix).or(is_between(name).then_some(name)).map(str::to_owned),
             &["pooler.dense.bias"],
         );
         folder(&site, &shapes, shapes.masked_class, of_base, shapes.masked);

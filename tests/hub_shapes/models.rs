@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use lorasweep::families::{Architecture, BertConfig, Gpt2Config, Init};
+use lorasweep::families::{Architecture, BertConfig, Gpt2Config, Init, ModernBertConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -79,7 +79,48 @@ pub(crate) fn mini_lm(folder: &Path) {
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("vocab.txt"), vocabulary()).unwrap();
     let config: BertConfig = serde_json::from_value(config).unwrap();
-    zeros(folder, &Architecture::Bert(config), &[("embeddings.position_ids", "I64", &[1, 512])]);
+    zeros(folder, &Architecture::Bert(config), "bert.", &[("embeddings.position_ids", "I64", &[1, 512])]);
+}
+
+/// ModernBERT as `answerdotai/ModernBERT-base` has it: a model for masked words, and the keys of transformers before
+/// version 5.
+pub(crate) fn modern_bert(folder: &Path) {
+    let config = json!({"model_type": "modernbert", "architectures": ["ModernBertForMaskedLM"],
+        "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 50281, "classifier_activation": "gelu",
+        "classifier_bias": false, "classifier_dropout": 0.0, "classifier_pooling": "mean", "cls_token_id": 50281,
+        "decoder_bias": true, "deterministic_flash_attn": false, "embedding_dropout": 0.0, "eos_token_id": 50282,
+        "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "gradient_checkpointing": false,
+        "hidden_activation": "gelu", "hidden_size": 768, "initializer_cutoff_factor": 2.0,
+        "initializer_range": 0.02, "intermediate_size": 1152, "layer_norm_eps": 1e-5, "local_attention": 128,
+        "local_rope_theta": 10000.0, "max_position_embeddings": 8192, "mlp_bias": false, "mlp_dropout": 0.0,
+        "norm_bias": false, "norm_eps": 1e-5, "num_attention_heads": 12, "num_hidden_layers": 22,
+        "pad_token_id": 50283, "position_embedding_type": "absolute", "sep_token_id": 50282,
+        "tie_word_embeddings": true, "torch_dtype": "float32", "vocab_size": 50368});
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let special = ["[CLS]", "[SEP]", "[PAD]"].into_iter().zip(50_281..);
+    let added = special.map(|(token, id): (_, u32)| {
+        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true})
+    });
+    let [cls, sep] = ["[CLS]", "[SEP]"].map(|id| json!({"SpecialToken": {"id": id, "type_id": 0}}));
+    let [first, second] = ["A", "B"].map(|id| json!({"Sequence": {"id": id, "type_id": 0}}));
+    let named = |token: &str, id: u32| json!({"id": token, "ids": [id], "tokens": [token]});
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added.collect::<Vec<_>>(),
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": {"type": "TemplateProcessing", "single": [cls, first, sep],
+            "pair": [cls, first, sep, second, sep],
+            "special_tokens": {"[CLS]": named("[CLS]", 50281), "[SEP]": named("[SEP]", 50282)}},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "vocab": bytes(), "merges": ["t h", "th e"]},
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let config: ModernBertConfig = serde_json::from_value(config).unwrap();
+    let beside: [(&str, &str, &[u64]); 1] = [("decoder.bias", "F32", &[50_368])];
+    zeros(folder, &Architecture::ModernBert(config), "", &beside);
 }
 
 /// GPT-2 as `openai-community/gpt2` has it: 124 million parameters and the masks of attention.
@@ -94,23 +135,28 @@ pub(crate) fn gpt2(folder: &Path) {
     let masks: Vec<String> = (0..12).map(|layer| format!("h.{layer}.attn.bias")).collect();
     let masks: Vec<(&str, &str, &[u64])> =
         masks.iter().map(|name| (name.as_str(), "F32", &[1, 1, 1024, 1024][..])).collect();
-    zeros(folder, &Architecture::Gpt2(config), &masks);
+    zeros(folder, &Architecture::Gpt2(config), "transformer.", &masks);
 }
 
 /// A byte-level tokenizer that knows letters and a few pairs of them.
 pub(crate) fn gpt2_tokenizer(folder: &Path) {
-    let bytes = (b'!'..=b'~')
-        .map(|byte| char::from(byte).to_string())
-        .chain(["\u{120}", "\u{10a}"].map(str::to_owned));
-    let tokens = bytes.chain(["th", "the"].map(str::to_owned));
-    let mut vocabulary: Map<String, Value> = tokens.zip(0..).map(|(token, id)| (token, json!(id))).collect();
+    let mut vocabulary = bytes();
     vocabulary.insert("<|endoftext|>".to_owned(), json!(50256));
     fs::write(folder.join("vocab.json"), Value::Object(vocabulary).to_string()).unwrap();
     fs::write(folder.join("merges.txt"), "#version: 0.2\nt h\nth e\n").unwrap();
 }
 
-/// safetensors of zeros, by the names of the base model's own file, that take no room on the disk.
-fn zeros(folder: &Path, architecture: &Architecture, beside: &[(&str, &str, &[u64])]) {
+/// The vocabulary of a byte-level tokenizer without special tokens.
+fn bytes() -> Map<String, Value> {
+    let bytes = (b'!'..=b'~')
+        .map(|byte| char::from(byte).to_string())
+        .chain(["\u{120}", "\u{10a}"].map(str::to_owned));
+    let tokens = bytes.chain(["th", "the"].map(str::to_owned));
+    tokens.zip(0..).map(|(token, id): (_, u32)| (token, json!(id))).collect()
+}
+
+/// safetensors of zeros, by the tensors' names without this prefix, that take no room on the disk.
+fn zeros(folder: &Path, architecture: &Architecture, prefix: &str, beside: &[(&str, &str, &[u64])]) {
     let mut header = Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
     let mut end = 0_u64;
     let mut add = |name: &str, kind: &str, shape: &[u64]| {
@@ -121,7 +167,7 @@ fn zeros(folder: &Path, architecture: &Architecture, beside: &[(&str, &str, &[u6
     };
     for tensor in architecture.tensors() {
         let shape: Vec<u64> = tensor.shape.iter().map(|size| *size as u64).collect();
-        add(tensor.name.trim_start_matches(architecture.base_prefix()), "F32", &shape);
+        add(tensor.name.trim_start_matches(prefix), "F32", &shape);
     }
     beside.iter().for_each(|(name, kind, shape)| add(name, kind, shape));
     let header = Value::Object(header).to_string();

@@ -13,9 +13,9 @@ use crate::site::Site;
 /// Classes whose order by name is not the order of the head's outputs.
 const CLASSES: [&str; 3] = ["zebra", "ant", "mole"];
 
-/// BERT's fixture as a finished classifier for them.
-pub(crate) fn classifier(folder: &Path) {
-    finished("bert", folder, &CLASSES);
+/// A fixture as a finished classifier for them.
+pub(crate) fn classifier(family: &str, folder: &Path) {
+    finished(family, folder, &CLASSES);
 }
 
 /// A fixture as a finished model whose outputs have these names.
@@ -83,7 +83,7 @@ fn scores(site: &Site, kind: &str, rows: &str) -> Vec<Value> {
 
 #[test]
 fn a_finished_classifier_is_right_where_its_answers_are_the_labels() {
-    for family in ["bert", "roberta"] {
+    for family in ["bert", "roberta", "modernbert"] {
         let site = Site::new();
         finished(family, &site.path().join("own"), &CLASSES);
         let answers = answers(&site);
@@ -99,7 +99,7 @@ fn a_finished_classifier_is_right_where_its_answers_are_the_labels() {
 
 #[test]
 fn a_finished_regression_model_is_right_where_its_answers_are_the_numbers() {
-    for family in ["bert", "roberta"] {
+    for family in ["bert", "roberta", "modernbert"] {
         let site = Site::new();
         finished(family, &site.path().join("own"), &["LABEL_0"]);
         let rows = answers(&site).into_iter().map(|(text, said)| format!("{text},{}\n", said["logits"][0]));

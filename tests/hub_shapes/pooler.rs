@@ -1,5 +1,5 @@
-//! A model that was saved after masked language modelling, without a pooler: each trial draws one, and
-//! takes it along when it is exported.
+//! Models whose weights lack what lies between a base and its head, as after masked language modelling: each trial
+//! draws it, and takes it along when it is exported.
 
 use std::fs;
 use std::path::Path;
@@ -10,24 +10,40 @@ use serde_json::Value;
 use crate::own_head;
 use crate::site::Site;
 
-/// The finished classifier without its pooler and its head.
-fn without_pooler(folder: &Path) {
-    own_head::classifier(folder);
+/// A fixture without these tensors, as a model of this class.
+fn without(lacking: &[&str], fixture: &str, class: &str, folder: &Path) {
+    own_head::classifier(fixture, folder);
     let path = folder.join("model.safetensors");
     let bytes = fs::read(&path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let is_kept = |name: &str| !name.contains("pooler") && !name.starts_with("classifier");
+    let is_kept = |name: &str| !lacking.iter().any(|start| name.starts_with(start));
     let kept = file.tensors().into_iter().filter(|(name, _)| is_kept(name));
     fs::write(&path, safetensors::serialize(kept, None).unwrap()).unwrap();
     let config = fs::read_to_string(folder.join("config.json")).unwrap();
-    fs::write(folder.join("config.json"), config.replace("BertForSequenceClassification", "BertForMaskedLM"))
-        .unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["architectures"] = vec![class].into();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
 
 #[test]
 fn a_pooler_that_was_drawn_leaves_with_the_adapter() {
     let site = Site::new();
-    without_pooler(&site.path().join("adapted"));
+    without(&["bert.pooler.", "classifier."], "bert", "BertForMaskedLM", &site.path().join("adapted"));
+    // Rank 2 on query and value of two layers of width 32, a head for two classes, and a pooler or none.
+    leaves_with_the_adapter(&site, [2 * 4 * 64, 2 * 32 + 2, 32 * 32 + 32]);
+}
+
+#[test]
+fn what_lies_between_modernbert_and_its_head_leaves_with_the_adapter_where_it_was_drawn() {
+    let site = Site::new();
+    without(&["head.", "classifier."], "modernbert", "ModernBertModel", &site.path().join("adapted"));
+    // Rank 2 on queries, keys and values of four layers at once, the head, and a matrix and a scale.
+    leaves_with_the_adapter(&site, [2 * 4 * (32 + 96), 2 * 32 + 2, 32 * 32 + 32]);
+}
+
+/// Trains the model `adapted`, in whose weights something is missing, with what is missing and without. Adapters, head
+/// and what is missing have so many numbers.
+fn leaves_with_the_adapter(site: &Site, [adapters, head, missing]: [u64; 3]) {
     let rows: String =
         (0..24).map(|row| format!("w{} w{},{}\n", 5 + row, 9 + row, ["no", "yes"][row % 2])).collect();
     fs::write(site.path().join("data.csv"), format!("text,label\n{rows}")).unwrap();
@@ -68,10 +84,6 @@ training: {epochs: 1}
         assert_eq!(logits(&["--adapter", &out]), logits(&["adapted", &id]));
     }
     trained.sort_unstable();
-    // Rank 2 on query and value of two layers of width 32, a head for two classes, and a pooler or none.
-    let (adapters, head, pooler) = (2 * 4 * 64, 2 * 32 + 2, 32 * 32 + 32);
-    assert_eq!(
-        trained,
-        [adapters + head, adapters + head, adapters + head + pooler, adapters + head + pooler]
-    );
+    let (fewer, more) = (adapters + head, adapters + head + missing);
+    assert_eq!(trained, [fewer, fewer, more, more]);
 }

@@ -27,10 +27,15 @@ fn fixture(name: &str) -> Fixture {
     }
 }
 
-/// Everything trained and adapters on the family's default targets: alone, and in every slot of a pack.
+/// Everything trained, and adapters on the family's default targets: alone, and in every slot of a pack.
 fn agrees(name: &str) {
     let fixture = fixture(name);
-    let lora = adapters(fixture.architecture.default_lora_targets(), &["head"]);
+    agrees_with(&fixture, fixture.architecture.default_lora_targets());
+}
+
+/// The same for adapters on these targets.
+fn agrees_with(fixture: &Fixture, targets: &[&str]) {
+    let lora = adapters(targets, &["head"]);
     for slots in [1, 3] {
         fixture.follow("full", &Method::Full, slots);
         fixture.follow("lora", &lora, slots);
@@ -47,6 +52,18 @@ fn roberta_agrees_with_transformers_and_peft() {
 #[test]
 fn distilbert_agrees_with_transformers_and_peft() {
     agrees("distilbert");
+}
+
+/// Layers that attend to all tokens, and layers with windows that are shorter than rows.
+#[test]
+fn modernbert_agrees_with_transformers_and_peft() {
+    agrees("modernbert");
+}
+
+/// Biases everywhere, and adapters on the layer of the head that was pretrained too.
+#[test]
+fn modernbert_reads_the_mean_of_all_tokens_as_transformers_does() {
+    agrees_with(&fixture("modernbert-mean"), &["all-linear"]);
 }
 
 #[test]

@@ -103,7 +103,8 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
 fn a_neighbour_changes_no_logit_in_training() {
     let methods = |targets| [Method::Full, dropping(targets), adapters(targets, &[]), Method::Base];
     let decoder = (gpt2(), &["c_attn", "c_proj"][..]);
-    let others = ["bert", "roberta", "distilbert", "electra", "llama", "mistral", "qwen2", "qwen3"];
+    let others =
+        ["bert", "roberta", "distilbert", "electra", "modernbert", "llama", "mistral", "qwen2", "qwen3"];
     let others = others.map(|family| (drawn(family), &[][..]));
     let models = [decoder, (gptmini(), &["query", "value"])].into_iter().chain(others);
     for (architecture, targets) in models {
