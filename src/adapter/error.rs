@@ -149,6 +149,8 @@ pub enum AdapterError {
         base: PathBuf,
         /// The tensor.
         name: String,
+        /// Its module's name in `modules_to_save`.
+        module: &'static str,
     },
     /// A trial of a version that drew weights in another way, with weights that were drawn and did not train.
     #[error(
@@ -243,8 +245,7 @@ impl AdapterError {
                 "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
                  and save again"
             }
-            Self::Drawn { name, .. } => {
-                let module = name.rsplit_once('.').map_or(name.as_str(), |(module, _)| module);
+            Self::Drawn { module, .. } => {
                 return Some(format!(
                     "give the base that has it with `--base`, or train again with `{module}` among PEFT's \
                      `modules_to_save`"

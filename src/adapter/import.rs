@@ -67,8 +67,8 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     }
     let architecture = base.architecture.truncated(layers);
     let fitted = fit::fit(&config, &file, &architecture)?;
-    if let Some(name) = drawn(&base, &architecture, &fitted) {
-        return Err(AdapterError::Drawn { base: base.path, name });
+    if let Some((module, name)) = drawn(&base, &architecture, &fitted) {
+        return Err(AdapterError::Drawn { base: base.path, name, module });
     }
     let known = Manifest::read(request.adapter)?;
     let purpose = purpose(fitted.head, request, known.as_ref(), &base)?;
@@ -96,11 +96,13 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     Ok(Imported { files: draft.finish()?, notes: notes(&config, &fitted) })
 }
 
-/// A tensor that neither the base nor the adapter has, so it was initialised at random for the training.
-fn drawn(base: &ModelFolder, architecture: &Architecture, fitted: &Fitted) -> Option<String> {
+/// A tensor that neither the base nor the adapter has, so it was initialised at random for the training, behind its
+/// module's name.
+fn drawn(base: &ModelFolder, architecture: &Architecture, fitted: &Fitted) -> Option<(&'static str, String)> {
     let brought = |name: &str| fitted.saved.iter().any(|place| place.name == name);
-    let names = architecture.tensors().into_iter().map(|place| place.name);
-    names.into_iter().find(|name| base.tensors.lacks(architecture, name) && !brought(name))
+    let mut names = architecture.tensors().into_iter().map(|place| place.name);
+    let name = names.find(|name| base.tensors.lacks(architecture, name) && !brought(name))?;
+    Some((architecture.optional_module_of(&name)?, name))
 }
 
 /// The modules that trained as a whole, without a word embedding that is also the output layer, since PEFT
