@@ -147,6 +147,30 @@ fn fresh_models_start_as_their_authors_say() {
         let found = std(&weight(&gpt2, name));
         assert!((found - expected).abs() <= 0.02 * expected, "{name}: {found} {expected}");
     }
+    let sizes = Sizes {
+        layers: Some(8),
+        hidden: Some(256),
+        heads: Some(4),
+        intermediate: Some(384),
+        ..Sizes::default()
+    };
+    let mut modernbert = (families::named("modernbert").unwrap().drawn)(&sizes).unwrap();
+    modernbert.set_vocabulary(500);
+    let modernbert = start(&modernbert, &Method::Base, &[1], &Base::Drawn { seed: 5 });
+    // Normal values without those beyond two standard deviations have 0.88 of one.
+    let (into, onto) = (0.02 * 0.8796, 0.02 / 4.0 * 0.8796);
+    for (name, expected) in [
+        ("model.embeddings.tok_embeddings.weight", into),
+        ("model.layers.3.attn.Wqkv.weight", into),
+        ("model.layers.3.attn.Wo.weight", onto),
+        ("model.layers.3.mlp.Wi.weight", into),
+        ("model.layers.3.mlp.Wo.weight", onto),
+        ("head.dense.weight", onto),
+        ("head.norm.weight", 0.0),
+    ] {
+        let found = std(&weight(&modernbert, name));
+        assert!((found - expected).abs() <= 0.02 * expected, "{name}: {found} {expected}");
+    }
     let mini = start(&gptmini(), &Method::Full, &[1], &Base::Fresh);
     for (name, bound) in
         [("attention.query.weight", 8.0_f64), ("attention.query.bias", 8.0), ("embedding.weight", 50.0)]
