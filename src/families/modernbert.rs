@@ -1,6 +1,6 @@
 //! Owns ModernBERT encoders (Warner et al. 2024): norms before each part, rotary positions, layers that attend to near
 //! tokens alone among those that attend to all, and a gated feed-forward part; equal to transformers'
-//! `ModernBertForSequenceClassification`.
+//! `ModernBertForSequenceClassification` and `ModernBertForTokenClassification`.
 
 #[cfg(test)]
 mod tests;
@@ -287,15 +287,20 @@ impl Family for ModernBertConfig {
         }
     }
 
-    /// Dropout and a linear layer.
+    /// Dropout and a linear layer, for a text or for each token.
     fn output(&self, head: Head) -> Option<Output> {
-        let Head::Classifier { labels } = head else { return None };
         #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
         let fresh = self.fresh((self.hidden_size as f64).sqrt().recip());
-        let classifier = Linear::new("classifier".to_owned(), [self.hidden_size, labels], fresh);
+        let steps = |labels| {
+            let classifier = Linear::new("classifier".to_owned(), [self.hidden_size, labels], fresh);
+            vec![Step::Dropout(self.classifier_dropout), Step::Linear(classifier)]
+        };
         let reads = if self.classifier_pooling == MEAN { Reads::Mean } else { Reads::First };
-        let steps = vec![Step::Dropout(self.classifier_dropout), Step::Linear(classifier)];
-        Some(Output::Text { reads, steps })
+        match head {
+            Head::Classifier { labels } => Some(Output::Text { reads, steps: steps(labels) }),
+            Head::Tagger { labels } => Some(Output::Tokens { pooled: true, steps: steps(labels) }),
+            Head::LanguageModel => None,
+        }
     }
 
     /// Its classes read none of the keys by which other encoders become decoders or have other positions.

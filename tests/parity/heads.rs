@@ -11,7 +11,8 @@ use tch::{Device, Kind, Tensor};
 use super::{Fixture, bert, losses};
 
 const LABELS: usize = 4;
-const FAMILIES: [&str; 7] = ["bert", "roberta", "electra", "distilbert", "gpt2", "llama", "qwen3"];
+const FAMILIES: [&str; 8] =
+    ["bert", "roberta", "electra", "distilbert", "gpt2", "llama", "qwen3", "modernbert"];
 
 /// Adds what was recorded of these heads to a fixture.
 fn with_heads(mut fixture: Fixture) -> Fixture {
