@@ -11,7 +11,7 @@
 //! | `tokens` | texts, tags | predicted tokens, whose losses are summed |
 //! | `answer`, `exact_match`, `f1` | answers | the generated answer, and its scores |
 //!
-//! The file's metadata names trial, part and step, and has a checksum of the whole file, which is compared before
+//! The file's metadata names trial, part and step, `labels` has the names of the classes by their indices, and there is a checksum of the whole file, which is compared before
 //! anything else is read: on some damaged files a reader of Parquet asks for more memory than there can be.
 
 use std::fs;
@@ -31,6 +31,8 @@ use crate::values::{JudgedRow, JudgedRows, Part, RowAnswer, TrialId};
 
 /// The metadata that says whose rows these are.
 const HEAD: &str = "lorasweep";
+/// The metadata with the names of the classes.
+const LABELS: &str = "labels";
 /// The metadata with the checksum.
 const CHECKSUM: &str = "lorasweep checksum";
 /// What the checksum stands behind, within its metadata: eight hexadecimal digits of CRC-32.
@@ -56,12 +58,12 @@ struct Head {
     step: u64,
 }
 
-/// Replaces a file with what was given for these rows.
+/// Replaces a file with what was given for these rows. `labels` are the names of the classes, where there are any.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, judged: &JudgedRows) -> io::Result<()> {
-    let bytes = bytes_of(judged).map_err(io::Error::other)?;
+pub fn write(path: &Path, judged: &JudgedRows, labels: &[String]) -> io::Result<()> {
+    let bytes = bytes_of(judged, labels).map_err(io::Error::other)?;
     // As with checkpoints: what a power failure takes is made again, and what must stay is synced.
     files::replace(path, |aside| fs::write(aside, &bytes))
 }
@@ -100,16 +102,20 @@ pub fn read(path: &Path, trial: TrialId) -> Result<Option<JudgedRows>, String> {
     Ok(Some(judged))
 }
 
-fn bytes_of(judged: &JudgedRows) -> PolarsResult<Vec<u8>> {
+fn bytes_of(judged: &JudgedRows, labels: &[String]) -> PolarsResult<Vec<u8>> {
     let JudgedRows { trial, part, step, rows } = judged;
     let head = Head { trial: *trial, part: *part, step: *step };
     let head = serde_json::to_string(&head).map_err(broken)?;
     let unknown = String::from_utf8_lossy(&[SIGN, BLANK].concat()).into_owned();
-    let metadata = [(HEAD.to_owned(), head), (CHECKSUM.to_owned(), unknown)];
+    let mut metadata = vec![(HEAD.to_owned(), head)];
+    if !labels.is_empty() {
+        metadata.push((LABELS.to_owned(), serde_json::to_string(labels).map_err(broken)?));
+    }
+    metadata.push((CHECKSUM.to_owned(), unknown));
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .with_statistics(StatisticsOptions::empty())
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata.to_vec())))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
         // A training process has its own few cores.
         .set_parallel(false)
         .finish(&mut DataFrame::new(rows.len(), columns(rows))?)?;
@@ -310,10 +316,11 @@ mod tests {
             [classes.to_vec(), labels.to_vec(), tags.to_vec(), numbers.to_vec(), tokens.to_vec(), Vec::new()];
         let kinds = kinds.map(of_answers);
         for judged in kinds.into_iter().chain([texts()]) {
-            write(&path, &judged).unwrap();
+            let labels = ["a".to_owned(), "crc32=..".to_owned()];
+            write(&path, &judged, &labels).unwrap();
             let bytes = fs::read(&path).unwrap();
             assert_eq!(read(&path, trial), Ok(Some(judged.clone())));
-            write(&path, &judged).unwrap();
+            write(&path, &judged, &labels).unwrap();
             assert_eq!(fs::read(&path).unwrap(), bytes, "the same rows are the same bytes");
         }
         let other = read(&path, "00000000000000cd".parse().unwrap()).unwrap_err();
@@ -326,7 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.parquet");
         let trial: TrialId = TRIAL.parse().unwrap();
-        write(&path, &texts()).unwrap();
+        write(&path, &texts(), &[]).unwrap();
         let whole = fs::read(&path).unwrap();
         for (position, bit) in (0..whole.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
             let mut damaged = whole.clone();
@@ -348,7 +355,7 @@ mod tests {
             target: row % 3,
             probability: Some(1.0 / (row + 1) as f32),
         });
-        let bytes = bytes_of(&of_answers(classes.collect())).unwrap();
+        let bytes = bytes_of(&of_answers(classes.collect()), &[]).unwrap();
         assert!(bytes.len() < 16_000, "{} bytes", bytes.len());
     }
 }

@@ -13,6 +13,12 @@ fn every_shipped_sweep_is_sound_in_full() {
     models::bert_tokenizer(&site.model("google-bert/bert-base-uncased"));
     models::gpt2(&site.model("openai-community/gpt2"));
     models::modern_bert(&site.model("answerdotai/ModernBERT-base"));
+    // The sweeps name targets that these have too.
+    models::bert_tiny(&site.model("google-bert/bert-base-cased"), 3);
+    models::bert_tiny(&site.model("FacebookAI/roberta-base"), 4);
+    data::conll(&site);
+    data::go_emotions(&site);
+    data::similarity(&site);
     for folder in [".data/tokenizers/gpt2", ".assets/all-MiniLM-L6-v2"] {
         fs::create_dir_all(site.path().join(folder)).unwrap();
     }
@@ -31,12 +37,15 @@ fn every_shipped_sweep_is_sound_in_full() {
         ("agnews_rank_alpha", "66 configurations, 66 trials"),
         ("complaints_three_ways", "5 configurations, 5 trials"),
         ("demo", "6 configurations, 18 trials"),
+        ("goemotions_labels", "18 configurations, 18 trials"),
         ("gpt2_corpora", "20 configurations, 20 trials"),
         ("gpt2_small_wikitext2", "1 configuration, 1 trial"),
         ("gpt2_squad", "2 configurations, 2 trials"),
         ("gptmini_mnli_kfold", "1 configuration, 3 trials"),
         ("modernbert_agnews", "20 configurations, 20 trials"),
         ("search", "8 configurations, 24 trials"),
+        ("sts_similarity", "18 configurations, 18 trials"),
+        ("tagging_conll", "24 configurations, 24 trials"),
     ];
     let names = shipped().into_iter().map(|sweep| sweep.file_stem().unwrap().to_string_lossy().into_owned());
     assert_eq!(names.collect::<Vec<_>>(), expected.map(|(name, _)| name), "every sweep is checked");

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use polars::prelude::{Column, DataFrame, ParquetWriter};
+use polars::prelude::{Column, DataFrame, NamedFrom, ParquetWriter, Series};
 
 use crate::site::Site;
 
@@ -51,6 +51,53 @@ fn data_set(site: &Site, name: &str, splits: &[&str], texts: &[&str], classes: O
 
 pub(crate) fn ag_news(site: &Site) {
     data_set(site, "fancyzhx/ag_news", &["train", "test"], &["text"], Some(4));
+}
+
+/// A data set of the hub with a column of lists beside others.
+fn lists(
+    site: &Site,
+    (repository, folder): (&str, &str),
+    splits: &[&str],
+    columns: &dyn Fn() -> Vec<Column>,
+) {
+    for split in splits {
+        let file = format!("{folder}/{split}-00000-of-00001.parquet");
+        parquet(&site.data_set(repository), &file, DataFrame::new(ROWS, columns()).unwrap());
+    }
+}
+
+/// Words, and as many numbers of tags.
+pub(crate) fn conll(site: &Site) {
+    let columns = || {
+        let words = |row| sentence(row).split(' ').map(str::to_owned).collect::<Vec<String>>();
+        let tags = |row| words(row).iter().zip(row..).map(|(_, n)| (n % 9) as i64).collect::<Vec<i64>>();
+        let words: Vec<Series> = (0..ROWS).map(|row| Series::new("".into(), words(row))).collect();
+        let tags: Vec<Series> = (0..ROWS).map(|row| Series::new("".into(), tags(row))).collect();
+        vec![Column::new("tokens".into(), words), Column::new("ner_tags".into(), tags)]
+    };
+    lists(site, ("tomaarsen/conll2003", "data"), &["train", "validation", "test"], &columns);
+}
+
+/// Texts, and lists of the numbers of their labels.
+pub(crate) fn go_emotions(site: &Site) {
+    let columns = || {
+        let labels = |row| Series::new("".into(), [(row % 28) as i64, ((row + 3) % 28) as i64]);
+        let texts: Vec<String> = (0..ROWS).map(sentence).collect();
+        let labels: Vec<Series> = (0..ROWS).map(labels).collect();
+        vec![Column::new("text".into(), texts), Column::new("labels".into(), labels)]
+    };
+    let name = ("google-research-datasets/go_emotions", "simplified");
+    lists(site, name, &["train", "validation", "test"], &columns);
+}
+
+/// Pairs of texts with a number.
+pub(crate) fn similarity(site: &Site) {
+    for split in ["train", "validation"] {
+        let mut table = table(&format!("stsb {split}"), &["sentence1", "sentence2"], None);
+        let numbers: Vec<f64> = (0..ROWS).map(|row| row as f64 / 8.0).collect();
+        table.with_column(Column::new("label".into(), numbers)).unwrap();
+        parquet(&site.data_set("nyu-mll/glue"), &format!("stsb/{split}-00000-of-00001.parquet"), table);
+    }
 }
 
 pub(crate) fn multi_nli(site: &Site) {

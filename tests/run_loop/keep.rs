@@ -99,7 +99,7 @@ fn write_rows(path: &Path, trial: TrialId) {
         answer: RowAnswer::Class { predicted: 0, target: row, probability: None },
     };
     let judged = JudgedRows { trial, part: Part::Test, step: 3, rows: (0..2).map(row).collect() };
-    rows::write(path, &judged).unwrap();
+    rows::write(path, &judged, &[]).unwrap();
 }
 
 fn write_metrics(layout: &Layout, trial: TrialId) {

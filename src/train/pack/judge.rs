@@ -123,7 +123,12 @@ impl Trainer<'_> {
             Keep::Best => is_best,
         };
         if is_kept {
-            rows::write(&self.context.layout.validation_rows(trial), &judged).map_err(failed)?;
+            rows::write(
+                &self.context.layout.validation_rows(trial),
+                &judged,
+                self.pack.task.objective.labels(),
+            )
+            .map_err(failed)?;
         }
         slot.latest_rows = Some(judged);
         if is_best {
@@ -202,7 +207,8 @@ impl Trainer<'_> {
         let test = match test {
             Some(Verdict { scores, rows }) => {
                 let judged = JudgedRows { trial, part: Part::Test, step: kept.step, rows };
-                rows::write(&layout.test_rows(trial), &judged).map_err(failed)?;
+                rows::write(&layout.test_rows(trial), &judged, self.pack.task.objective.labels())
+                    .map_err(failed)?;
                 Some(scores)
             }
             None => None,

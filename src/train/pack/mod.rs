@@ -291,7 +291,8 @@ impl<'a> Trainer<'a> {
         let layout = &self.context.layout;
         let stack = &mut self.stacks[index.stack];
         if let Some(judged) = stack.slots[index.slot].latest_rows.take() {
-            rows::write(&layout.latest_rows(judged.trial), &judged).map_err(failed)?;
+            rows::write(&layout.latest_rows(judged.trial), &judged, self.pack.task.objective.labels())
+                .map_err(failed)?;
         }
         let tensors = stack.tensors(index.slot);
         let state = &mut stack.slots[index.slot].state;
