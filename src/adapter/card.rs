@@ -156,7 +156,8 @@ const NONE: &str = "–";
 pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String {
     let mut text = "---\nlibrary_name: peft\ntags: [lora]\n---\n\n".to_owned();
     push(&mut text, &format!("# Adapter of {}\n", card.trial));
-    push(&mut text, &format!("A LoRA adapter made by lorasweep. {}\n", base_line(base)));
+    let method = card.configuration.method.kind().title();
+    push(&mut text, &format!("A {method} adapter made by lorasweep. {}\n", base_line(base)));
     card.body(&mut text);
     push(&mut text, "## Use\n");
     push(&mut text, &python::adapter(manifest, base).unwrap_or_default());

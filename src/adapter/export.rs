@@ -41,8 +41,9 @@ pub fn export(
     let loaded = Loaded::of_trial(spec, task, &trial.trial, layout)?;
     let card = Card::of(record, trial);
     match &configuration.method {
-        Method::Lora(lora) if !merged => adapter(&draft, &loaded, (spec, lora), &card)?,
-        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {
+        Method::Lora(lora) if !merged => adapter(&draft, &loaded, (spec, lora, false), &card)?,
+        Method::Dora(lora) if !merged => adapter(&draft, &loaded, (spec, lora, true), &card)?,
+        Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Scratch | Method::Base => {
             whole(&draft, &loaded, spec, &card)?
         }
     }
@@ -50,11 +51,11 @@ pub fn export(
     draft.finish()
 }
 
-/// Writes a PEFT folder.
+/// Writes a PEFT folder, of DoRA or of plain LoRA.
 fn adapter(
     draft: &Draft,
     loaded: &Loaded,
-    (spec, lora): (&ModelSpec, &Lora),
+    (spec, lora, dora): (&ModelSpec, &Lora, bool),
     card: &Card<'_>,
 ) -> Result<(), AdapterError> {
     let architecture = &spec.architecture;
@@ -86,7 +87,7 @@ fn adapter(
     let mut of_head: Vec<&str> = heads.iter().filter_map(|tensor| tensor.name.split('.').next()).collect();
     of_head.dedup();
     saved.extend(of_head.into_iter().map(str::to_owned));
-    let config = AdapterConfig::of_trial(lora, saved, &base.name);
+    let config = AdapterConfig::of_trial(lora, dora, saved, &base.name);
     let layers: Vec<Adapted> =
         architecture.adapted(head, lora).into_iter().map(|layer| Adapted::of(layer, &config)).collect();
     let whole = architecture.tensors_in(head, &config.saved);

@@ -6,13 +6,14 @@ use serde_json::Value;
 use super::error::AdapterError;
 
 /// Settings read into [`super::peft::AdapterConfig`].
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "peft_type",
     "task_type",
     "r",
     "lora_alpha",
     "lora_dropout",
     "use_rslora",
+    "use_dora",
     "target_modules",
     "exclude_modules",
     "layers_to_transform",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::error::AdapterError;
 use super::names::{BIAS, Index, stored};
-use super::peft::{AdapterConfig, PARTS, TaskType};
+use super::peft::{AdapterConfig, LENGTHS, PARTS, TaskType};
 use super::rules::Modules;
 use crate::families::{Architecture, Head, LinearShape, TensorRole, TensorShape};
 use crate::model::weights::{StateDict, TensorView};
@@ -53,11 +53,13 @@ impl Adapted {
     }
 
     /// The name and the shape of each tensor of the adapter.
-    pub fn tensors(&self, lora_bias: bool) -> impl Iterator<Item = (String, Vec<usize>)> {
+    pub fn tensors(&self, config: &AdapterConfig) -> impl Iterator<Item = (String, Vec<usize>)> {
         let LinearShape { name, d_in, d_out, .. } = &self.layer;
-        let bias = lora_bias.then(|| (format!("{name}{BIAS}"), vec![*d_out]));
+        let bias = config.lora_bias.then(|| (format!("{name}{BIAS}"), vec![*d_out]));
+        let lengths = config.dora.then(|| (format!("{name}{LENGTHS}"), vec![*d_out]));
         let shapes = [vec![self.rank, *d_in], vec![*d_out, self.rank]];
-        PARTS.iter().zip(shapes).map(move |(part, shape)| (format!("{name}{part}"), shape)).chain(bias)
+        let matrices = PARTS.iter().zip(shapes).map(move |(part, shape)| (format!("{name}{part}"), shape));
+        matrices.chain(bias).chain(lengths)
     }
 }
 
@@ -97,7 +99,12 @@ pub fn fit(
     };
     let saved: Vec<TensorShape> = index.whole.iter().map(brought).collect::<Result<_, _>>()?;
     let layers = layers(config, (architecture, head), &index.modules)?;
-    let wanted = layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
+    // Without the setting PEFT leaves them out, which gives another model than the one that was trained.
+    let odd = layers.iter().map(|layer| format!("{}{LENGTHS}", layer.name()));
+    if let Some(name) = odd.into_iter().find(|name| !config.dora && index.has(name)) {
+        return Err(AdapterError::Unknown { name: index.file(&name) });
+    }
+    let wanted = layers.iter().flat_map(|layer| layer.tensors(config));
     for (name, shape) in wanted {
         check((tensors, &index), &name, &shape, architecture)?;
     }

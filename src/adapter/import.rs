@@ -187,7 +187,7 @@ fn tensors<'a>(
     fitted: &Fitted,
     file: &'a StateDict,
 ) -> Result<BTreeMap<String, Values<'a>>, AdapterError> {
-    let parts = fitted.layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
+    let parts = fitted.layers.iter().flat_map(|layer| layer.tensors(config));
     let parts = parts.map(|(name, shape)| (stored(&name), name, shape));
     let saved = fitted.saved.iter().map(|place| {
         (stored_beside(&place.name, &fitted.index.modules), place.name.clone(), place.shape.clone())

@@ -17,6 +17,7 @@ use crate::disk::layout::Layout;
 use crate::families::{Architecture, Head, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
+use crate::model::magnitude;
 use crate::model::params::{Params, Weight, fill};
 use crate::model::weights::WeightsError;
 use crate::model::{self, weights};
@@ -75,7 +76,8 @@ impl Loaded {
         if let Some(lora) = method.lora() {
             for layer in spec.architecture.adapted(head, lora) {
                 scales.insert(layer.name.clone(), lora.scale());
-                let names = peft::PARTS.map(|part| format!("{}{part}", layer.name));
+                let [a, b] = peft::PARTS;
+                let names = [a, b, peft::LENGTHS].map(|part| format!("{}{part}", layer.name));
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
             }
         }
@@ -119,7 +121,7 @@ impl Loaded {
             let weight = weight.expect("adapters sit on the model's layers");
             let transposed = is_transposed(architecture, layer.name());
             *weight = start::residual(weight, transposed, config.start, layer.rank, layer.scale);
-            for (name, shape) in layer.tensors(config.lora_bias) {
+            for (name, shape) in layer.tensors(&config) {
                 let part = build::tensor(&fitted.read(&file, &name, &shape)?);
                 if name.ends_with(BIAS) {
                     let bias = format!("{}.bias", layer.name());
@@ -178,7 +180,8 @@ impl Loaded {
         model::Model::new(&self.manifest.architecture, self.manifest.head(), &params, settings)
     }
 
-    /// Base and head with the adapters' products added: `W + scale B A` (Hu et al. 2021, section 4.1).
+    /// Base and head with the adapters' products added: `W + scale B A` (Hu et al. 2021, section 4.1), with DoRA's
+    /// rows multiplied to have the lengths that it trained.
     #[must_use]
     pub fn merged(&self) -> BTreeMap<String, Tensor> {
         let mut merged: BTreeMap<String, Tensor> =
@@ -192,6 +195,11 @@ impl Loaded {
             let product =
                 if is_transposed(&self.manifest.architecture, module) { product.tr() } else { product };
             **weight = &**weight + product;
+            if let Some(lengths) = self.adapters.get(&format!("{module}{}", peft::LENGTHS)) {
+                let across = if is_transposed(&self.manifest.architecture, module) { 0 } else { 1 };
+                let factor = lengths / magnitude::lengths(weight, across);
+                **weight = &**weight * factor.unsqueeze(across);
+            }
         }
         merged
     }

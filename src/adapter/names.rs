@@ -4,15 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::AdapterError;
-use super::peft::{PARTS, PREFIX};
+use super::peft::{LENGTHS, PARTS, PREFIX};
 use crate::families::{Architecture, Head};
 
 /// Parts of tensor names that belong to unsupported features of PEFT.
-const FEATURES: [(&str, &str); 3] = [
-    (".lora_magnitude_vector", "DoRA (`use_dora`)"),
-    (".lora_embedding_A", "adapters on embeddings"),
-    (".token_adapter.", "`trainable_token_indices`"),
-];
+const FEATURES: [(&str, &str); 2] =
+    [(".lora_embedding_A", "adapters on embeddings"), (".token_adapter.", "`trainable_token_indices`")];
 
 /// Suffix of the constant that `lora_bias` adds to an adapter's output.
 pub(super) const BIAS: &str = ".lora_B.bias";
@@ -190,6 +187,11 @@ impl Places {
 
 /// The module and the part of a name such as `query.lora_A.weight` or `query.lora_A.default.weight`.
 fn adapter_part(own: &str) -> Option<(&str, &'static str)> {
+    if let Some((module, rest)) = own.rsplit_once(LENGTHS) {
+        // In files the name ends here; in memory the adapter's name and `.weight` follow.
+        let is_part = rest.is_empty() || (rest.starts_with('.') && rest.matches('.').count() <= 2);
+        return is_part.then_some((module, LENGTHS));
+    }
     [PARTS[0], PARTS[1], BIAS].into_iter().find_map(|part| {
         let (matrix, last) = part.rsplit_once('.')?;
         let (module, rest) = own.rsplit_once(&format!("{matrix}."))?;
@@ -234,6 +236,8 @@ mod tests {
             ("base_model.model.encoder.layer.3.attention.self.query.lora_B.weight", PARTS[1]),
             ("base_model.model.bert.encoder.layer.3.attention.self.query.lora_B.bias", BIAS),
             ("base_model.model.bert.encoder.layer.3.attention.self.query.lora_B.default.bias", BIAS),
+            ("base_model.model.bert.encoder.layer.3.attention.self.query.lora_magnitude_vector", LENGTHS),
+            ("bert.encoder.layer.3.attention.self.query.lora_magnitude_vector.default.weight", LENGTHS),
         ] {
             assert_eq!(role(&bert(), name), Role::Part { module: module.to_owned(), part }, "{name}");
         }
@@ -270,10 +274,6 @@ mod tests {
     #[test]
     fn what_is_not_computed_here_is_named() {
         for (name, feature) in [
-            (
-                "base_model.model.bert.encoder.layer.0.attention.self.query.lora_magnitude_vector.weight",
-                "DoRA",
-            ),
             ("base_model.model.bert.embeddings.word_embeddings.lora_embedding_A.default", "embeddings"),
             ("x.word_embeddings.token_adapter.trainable_tokens_delta", "trainable_token_indices"),
         ] {

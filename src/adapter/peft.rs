@@ -24,8 +24,10 @@ pub const TENSORS: &str = "adapter_model.safetensors";
 pub const PICKLED: &str = "adapter_model.bin";
 /// PEFT's prefix of a model's own names.
 pub const PREFIX: &str = "base_model.model.";
-/// Suffixes of an adapter's tensors after the module's name.
+/// Suffixes of an adapter's matrices after the module's name.
 pub const PARTS: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
+/// Suffix of the lengths that DoRA trains.
+pub const LENGTHS: &str = ".lora_magnitude_vector";
 
 /// PEFT's word for the purpose of the model with the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct AdapterConfig {
     pub dropout: f64,
     /// Scale by alpha / sqrt(r) where true, by alpha / r where false.
     pub rslora: bool,
+    /// Whether the lengths of the adapted weights' rows were trained: DoRA.
+    pub dora: bool,
     /// Whether the adapter adds a bias of its own.
     pub lora_bias: bool,
     /// Biases of the base that were trained.
@@ -72,6 +76,8 @@ struct Fields {
     lora_dropout: f64,
     #[serde(default)]
     use_rslora: bool,
+    #[serde(default)]
+    use_dora: bool,
     #[serde(default)]
     lora_bias: bool,
     bias: Option<String>,
@@ -127,11 +133,16 @@ impl AdapterConfig {
         let (task, biases) =
             (task_type(fields.task_type.as_deref())?, Biases::parse(fields.bias.as_deref())?);
         let start = Start::parse(fields.init_lora_weights.as_ref())?;
+        if fields.use_dora && fields.lora_bias {
+            // PEFT trains no such adapter.
+            return Err(AdapterError::Unsupported { feature: "`lora_bias` with `use_dora`".to_owned() });
+        }
         let (saved, base) = (fields.modules_to_save.take(), fields.base_model_name_or_path.take());
         Ok(Self {
             task,
             dropout: fields.lora_dropout,
             rslora: fields.use_rslora,
+            dora: fields.use_dora,
             lora_bias: fields.lora_bias,
             biases,
             start,
@@ -141,9 +152,9 @@ impl AdapterConfig {
         })
     }
 
-    /// The settings of a trial's adapter.
+    /// The settings of a trial's adapter, with DoRA's lengths or without.
     #[must_use]
-    pub fn of_trial(lora: &Lora, saved: Vec<String>, base: &str) -> Self {
+    pub fn of_trial(lora: &Lora, dora: bool, saved: Vec<String>, base: &str) -> Self {
         let layers = lora.layers_to_transform.clone().unwrap_or_default();
         let rules = Rules::plain(lora.targets.clone(), lora.rank, lora.alpha);
         // Versions of PEFT disagree on these layers, so they are listed one by one.
@@ -156,6 +167,7 @@ impl AdapterConfig {
             rules: Rules { targets, layers, ..rules },
             dropout: lora.dropout,
             rslora: lora.rslora,
+            dora,
             lora_bias: false,
             biases: Biases::None,
             start: Start::Plain,
@@ -216,7 +228,7 @@ impl AdapterConfig {
             "rank_pattern": unusual(&|layer| (layer.rank != rules.rank.usual).then(|| json!(layer.rank))),
             "target_modules": targets,
             "task_type": task,
-            "use_dora": false,
+            "use_dora": self.dora,
             "use_rslora": self.rslora,
         });
         if by_name && !rules.layers.is_empty() {

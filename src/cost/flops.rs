@@ -1,4 +1,4 @@
-//! Owns the number of floating-point operations per row, by architecture and method. Knows no time.
+//! Owns the number of floating-point operations per row and per pass, by architecture and method. Knows no time.
 
 use crate::cost::count;
 use crate::families::blueprint::{Attention, Linear, Mlp, Output, Projections, Step};
@@ -15,6 +15,9 @@ pub struct RowFlops {
     /// The part of either that all adapters on the same row share: the layers below the lowest adapted one, and
     /// that layer's frozen queries, keys and values.
     pub trunk: f64,
+    /// For each pass of a slot through the model, forward or training, whatever the number of its rows: the lengths
+    /// of the rows of DoRA's weights.
+    pub pass: f64,
 }
 
 /// Operations for one row of `tokens` tokens. Only matrix products count; all else is small in comparison.
@@ -29,21 +32,76 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     let layers = layers(&blueprint, output.as_ref(), tokens);
     let output = output.map_or(0.0, |output| output_products(&blueprint, &output, tokens));
     let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
-    let (extra, backward, trunk) = match method {
-        Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
-        Method::Base => (0.0, 0.0, 0.0),
-        Method::Lora(lora) => {
-            let adapters = adapter_products((architecture, head), lora, tokens);
-            let trained = trained_places((architecture, head), lora);
-            let lowest = trained.iter().filter_map(|place| depth(*place, layers.len())).min();
-            let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
-            let trunk = lowest.filter(|_| !trained.contains(&Place::Embedding));
-            let trunk = trunk.map_or(0.0, |lowest| below_adapters(&layers, lowest));
-            (adapters, 2.0 * adapters + output + flowing, trunk)
+    let Products { extra, backward, trunk, pass } = match method {
+        Method::Full | Method::Scratch => Products { backward: 2.0 * forward, ..Products::default() },
+        Method::Base => Products::default(),
+        Method::Lora(lora) => of_adapters((architecture, head), lora, &layers, [output, tokens]),
+        Method::Dora(lora) => {
+            let adapters = of_adapters((architecture, head), lora, &layers, [output, tokens]);
+            let again = products_after_dropout((architecture, head), lora, tokens);
+            Products {
+                backward: adapters.backward + again,
+                pass: products_for_lengths((architecture, head), lora),
+                ..adapters
+            }
         }
     };
     let forward = forward + extra;
-    RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
+    RowFlops {
+        forward: 2.0 * forward,
+        training: 2.0 * (forward + backward),
+        trunk: 2.0 * trunk,
+        pass: 2.0 * pass,
+    }
+}
+
+/// Multiply-adds of a method besides the model's own forward pass.
+#[derive(Default)]
+struct Products {
+    /// Of the forward pass of a row.
+    extra: f64,
+    /// Of what training a row takes besides its forward pass.
+    backward: f64,
+    /// Of the forward pass of a row, those that all adapters share.
+    trunk: f64,
+    /// Of a pass.
+    pass: f64,
+}
+
+/// What adapters add for a row of so many tokens, beside an output layer of so many multiply-adds.
+fn of_adapters(
+    family: (&Architecture, Head),
+    lora: &Lora,
+    layers: &[Layer],
+    [output, tokens]: [f64; 2],
+) -> Products {
+    let adapters = adapter_products(family, lora, tokens);
+    let trained = trained_places(family, lora);
+    let lowest = trained.iter().filter_map(|place| depth(*place, layers.len())).min();
+    let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(layers, lowest));
+    let trunk = lowest.filter(|_| !trained.contains(&Place::Embedding));
+    let trunk = trunk.map_or(0.0, |lowest| below_adapters(layers, lowest));
+    Products { extra: adapters, backward: 2.0 * adapters + output + flowing, trunk, pass: 0.0 }
+}
+
+/// With dropout DoRA multiplies what it leaves of an input by the base's weight once more, and so does the backward
+/// pass, except in the lowest layers.
+fn products_after_dropout((architecture, head): (&Architecture, Head), lora: &Lora, tokens: f64) -> f64 {
+    if lora.dropout == 0.0 {
+        return 0.0;
+    }
+    let targets = architecture.adapted(head, lora);
+    let lowest = targets.iter().filter_map(|target| target.place.layer()).min();
+    let times = |place: Place| if place.layer() == lowest { 1.0 } else { 2.0 };
+    targets.iter().map(|target| times(target.place) * count(target.d_in * target.d_out)).sum::<f64>() * tokens
+}
+
+/// A for each row of a base's weight, its products with itself, and both with B.
+fn products_for_lengths((architecture, head): (&Architecture, Head), lora: &Lora) -> f64 {
+    let of_target = |d_in: usize, d_out: usize| {
+        count(lora.rank) * (count(d_in * d_out) + count(lora.rank * (d_in + d_out)))
+    };
+    architecture.adapted(head, lora).iter().map(|target| of_target(target.d_in, target.d_out)).sum()
 }
 
 /// Multiply-adds of the output layer for one row: all words or tags for every token, or all classes once.
@@ -159,7 +217,12 @@ mod tests {
         });
         let unit = 2.0 * count(hidden) * count(hidden) * tokens;
         let flops = per_row(&architecture, Head::Classifier { labels: 2 }, method, tokens);
-        RowFlops { forward: flops.forward / unit, training: flops.training / unit, trunk: flops.trunk / unit }
+        RowFlops {
+            forward: flops.forward / unit,
+            training: flops.training / unit,
+            trunk: flops.trunk / unit,
+            pass: flops.pass * tokens / unit,
+        }
     }
 
     #[test]
@@ -172,6 +235,23 @@ mod tests {
         close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
         close(products(&example::lora(1), 1).training, 2.0);
         close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+    }
+
+    #[test]
+    fn dora_costs_its_lengths_in_every_pass_and_its_bases_again_after_dropout() {
+        let close = |found: f64, counted: f64| assert!((found - counted).abs() < 0.05, "{found} {counted}");
+        let of = |rank, dropout| {
+            let lora = example::lora(rank).lora().unwrap().clone();
+            [Method::Lora, Method::Dora].map(|method| products(&method(Lora { dropout, ..lora.clone() }), 2))
+        };
+        let [lora, dora] = of(8, 0.0);
+        // Query and value of two layers.
+        close(dora.pass, 4.0 * 8.0);
+        assert_eq!(dora, RowFlops { pass: dora.pass, ..lora });
+        let [lora, dora] = of(1, 0.1);
+        // Forward in both layers, backward in the upper one.
+        close(dora.training - lora.training, 4.0 + 2.0);
+        assert_eq!((dora.forward, dora.trunk, lora.pass), (lora.forward, lora.trunk, 0.0));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::cost::{MIB, Rates, count};
 use crate::families::blueprint::{Gate, Layer};
 use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
-use crate::values::{Precision, Width};
+use crate::values::{Lora, Method, Precision, Width};
 
 /// A process with libtorch loaded but no model, in MiB.
 const PROCESS_MIB: f64 = 250.0;
@@ -135,9 +135,9 @@ impl Footprint {
 /// Bytes that the backward pass of one row of `tokens` tokens needs: equation 1 of Korthikanti et al. 2022,
 /// `34 s h + 5 a s^2` per layer in half precision, with the feed-forward layer's width as its own term, values in
 /// single precision, and dropout masks of four bytes where there is dropout. Frozen layers keep less, so this is an
-/// upper bound for adapters. A language model's logits count three times: themselves, their logarithmic
+/// upper bound for adapters; DoRA's keep more. A language model's logits count three times: themselves, their logarithmic
 /// probabilities, and the gradient.
-pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64) -> Kept {
+pub(super) fn kept_per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> Kept {
     let blueprint = architecture.base(head);
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
     let layer = |layer: &Layer| {
@@ -154,13 +154,25 @@ pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64)
             + WEIGHT * of_scores * heads * tokens * tokens
     };
     let embeddings = 2.0 * WEIGHT * tokens * width;
+    let lengths = match method {
+        Method::Dora(lora) => kept_for_lengths((architecture, head), lora, tokens),
+        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => 0.0,
+    };
     Kept {
-        activations: blueprint.layers.iter().map(layer).sum::<f64>() + embeddings,
+        activations: blueprint.layers.iter().map(layer).sum::<f64>() + embeddings + lengths,
         logits: match head {
             Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
             Head::Classifier { .. } | Head::Tagger { .. } => 0.0,
         },
     }
+}
+
+/// Bytes of what the lengths of DoRA's weights multiply, and of what dropout leaves of its inputs, with the masks.
+fn kept_for_lengths((architecture, head): (&Architecture, Head), lora: &Lora, tokens: f64) -> f64 {
+    let of_input = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
+    let targets = architecture.adapted(head, lora);
+    let values = targets.iter().map(|target| count(target.d_out) + of_input * count(target.d_in));
+    WEIGHT * tokens * values.sum::<f64>()
 }
 
 /// Whether a dropout layer drops anything.
@@ -201,7 +213,7 @@ mod tests {
     #[test]
     fn logits_count_up_to_those_that_exist_at_once() {
         let model = &example::sweep().models["minilm-2"].architecture;
-        let kept = |head| kept_per_row(model, head, 512.0);
+        let kept = |head| kept_per_row(model, head, &example::lora(8), 512.0);
         let (text, classes) = (kept(Head::LanguageModel), kept(Head::Classifier { labels: 2 }));
         assert_eq!((text.activations, classes.logits), (classes.activations, 0.0));
         let a_row = 12.0 * 512.0 * count(model.vocab_size());
@@ -216,6 +228,19 @@ mod tests {
         };
         assert!((of_logits(1) - 4.0 * a_row / MIB).abs() < 1e-3, "717 MiB: all of one slot");
         assert!((of_logits(2) - 768.0).abs() < 1e-3 && (of_logits(32) - 768.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn dora_keeps_the_outputs_that_its_lengths_multiply() {
+        let model = &example::sweep().models["minilm-2"].architecture;
+        let lora = example::lora(8).lora().unwrap().clone();
+        let kept = |method: fn(Lora) -> Method, dropout| {
+            let method = method(Lora { dropout, ..lora.clone() });
+            kept_per_row(model, Head::Classifier { labels: 2 }, &method, 100.0).activations
+        };
+        let more = |dropout| kept(Method::Dora, dropout) - kept(Method::Lora, dropout);
+        // Query and value of two layers of width 384.
+        assert_eq!([0.0, 0.1].map(more), [1.0, 3.0].map(|values| values * 4.0 * 384.0 * 4.0 * 100.0));
     }
 
     proptest! {

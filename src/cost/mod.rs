@@ -34,6 +34,9 @@ use slot::Sequences;
 
 /// Mean length of a row in tokens, as a share of `max_length`.
 pub const MEAN_FILL: f64 = 0.6;
+/// Most tokens in one evaluation batch, padding counted: large enough to keep the cores busy, small enough to
+/// stay in the cache.
+pub const EVALUATED_TOKENS: usize = 4096;
 /// Tokens per second from one core's tokeniser.
 const TOKENS_PER_S_PER_CORE: f64 = 200e3;
 /// Start of any other job, and its whole work where that is reading and writing small files.

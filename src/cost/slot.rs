@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cost::memory::{Footprint, Kept};
-use crate::cost::{Rates, RowFlops, count, flops, mean_tokens, memory, sequences};
+use crate::cost::{EVALUATED_TOKENS, Rates, RowFlops, count, flops, mean_tokens, memory, sequences};
 use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
 use crate::sweep::SweepSpec;
@@ -31,6 +31,7 @@ struct Adapter<'a> {
     targets: &'a [String],
     layers: Option<&'a [usize]>,
     modules_to_save: &'a [String],
+    drops: bool,
 }
 
 impl<'a> Kind<'a> {
@@ -46,14 +47,20 @@ impl<'a> Adapter<'a> {
         let Lora {
             rank,
             alpha: _,
-            dropout: _,
+            dropout,
             targets,
             rslora: _,
             modules_to_save,
             layers_to_transform,
             lora_plus: _,
         } = lora;
-        Self { rank: *rank, targets, modules_to_save, layers: layers_to_transform.as_deref() }
+        Self {
+            rank: *rank,
+            targets,
+            modules_to_save,
+            layers: layers_to_transform.as_deref(),
+            drops: *dropout > 0.0,
+        }
     }
 }
 
@@ -64,6 +71,8 @@ struct RowCost {
     row: RowFlops,
     kept: Kept,
     layers: f64,
+    /// Rows in a batch of those that are evaluated.
+    evaluated_at_once: f64,
     sequences: Sequences,
 }
 
@@ -73,8 +82,9 @@ impl RowCost {
         Self {
             counts: params::count(architecture, head, method),
             row: flops::per_row(architecture, head, method, mean_tokens(task)),
-            kept: memory::kept_per_row(architecture, head, count(task.max_length)),
+            kept: memory::kept_per_row(architecture, head, method, count(task.max_length)),
             layers: count(architecture.layers()),
+            evaluated_at_once: (count(EVALUATED_TOKENS) / mean_tokens(task)).max(1.0),
             sequences: sequences(task),
         }
     }
@@ -171,13 +181,16 @@ impl SlotCost {
     }
 
     fn new(cost: &RowCost, trial: &Trial) -> Self {
-        let RowCost { counts, row, kept, layers, sequences } = *cost;
+        let RowCost { counts, row, kept, layers, evaluated_at_once, sequences } = *cost;
         let training = &trial.configuration.training;
         let rows = sequences.passes(trial);
         let batch = count(training.batch_size);
+        let passes = rows.trained / batch + rows.evaluated / evaluated_at_once;
         Self {
             batches: (training.seed, trial.fold),
-            tail: rows.trained * (row.training - row.trunk) + rows.evaluated * (row.forward - row.trunk),
+            tail: rows.trained * (row.training - row.trunk)
+                + rows.evaluated * (row.forward - row.trunk)
+                + passes * row.pass,
             trunk: (rows.trained + rows.evaluated) * row.trunk,
             // The embedding, the head and the optimiser count as one more layer.
             layer_passes: (layers + 1.0) * rows.trained / batch,
@@ -213,7 +226,7 @@ impl Sequences {
         let settings = &trial.configuration.training;
         let trained = match trial.configuration.method {
             Method::Base => 0.0,
-            Method::Lora(_) | Method::Full | Method::Scratch => training * settings.epochs,
+            Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Scratch => training * settings.epochs,
         };
         let all = evaluations(settings, trained);
         let partial = settings.evaluate_rows.map_or(0.0, |_| (all - TENTHS).max(0.0));

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::families::{Architecture, Head, TensorShape};
-use crate::values::Method;
+use crate::families::{Architecture, Head, LinearShape, TensorShape};
+use crate::values::{Lora, Method};
 
 /// How many parameters a configuration has. Every tensor counts once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +26,18 @@ impl ParamCounts {
 }
 
 /// Counts for a model with a head: an adapter on a `d_in -> d_out` layer has `r * (d_in + d_out)`
-/// parameters (Hu et al. 2021, section 4.1).
+/// parameters (Hu et al. 2021, section 4.1), and one of DoRA a length for each of the `d_out` rows besides.
 #[must_use]
 pub fn count(architecture: &Architecture, head: Head, method: &Method) -> ParamCounts {
     let whole = sum(&architecture.all_tensors(head));
+    let beside = |lora: &Lora, of: fn(&Lora, &LinearShape) -> usize| {
+        let adapter = architecture.adapted(head, lora).iter().map(|target| of(lora, target) as u64).sum();
+        let saved = sum(&architecture.saved_tensors(head, &lora.modules_to_save));
+        ParamCounts { adapter, trainable: adapter + saved, total: whole + adapter }
+    };
     match method {
-        Method::Lora(lora) => {
-            let targets = architecture.adapted(head, lora);
-            let adapter = targets.iter().map(|t| (lora.rank * (t.d_in + t.d_out)) as u64).sum();
-            let saved = sum(&architecture.saved_tensors(head, &lora.modules_to_save));
-            ParamCounts { adapter, trainable: adapter + saved, total: whole + adapter }
-        }
+        Method::Lora(lora) => beside(lora, |lora, t| lora.rank * (t.d_in + t.d_out)),
+        Method::Dora(lora) => beside(lora, |lora, t| lora.rank * (t.d_in + t.d_out) + t.d_out),
         Method::Full | Method::Scratch => ParamCounts { adapter: 0, trainable: whole, total: whole },
         Method::Base => ParamCounts { adapter: 0, trainable: 0, total: whole },
     }
@@ -50,7 +51,6 @@ fn sum(tensors: &[TensorShape]) -> u64 {
 mod tests {
     use super::*;
     use crate::families::{BertConfig, Gpt2Config, GptMiniConfig};
-    use crate::values::Lora;
 
     fn bert(layers: usize, hidden: usize, intermediate: usize) -> Architecture {
         Architecture::Bert(BertConfig {
@@ -74,6 +74,7 @@ mod tests {
         let modules_to_save = modules.iter().map(ToString::to_string).collect();
         match method {
             Method::Lora(lora) => Method::Lora(Lora { modules_to_save, ..lora.clone() }),
+            Method::Dora(lora) => Method::Dora(Lora { modules_to_save, ..lora.clone() }),
             Method::Full | Method::Scratch | Method::Base => panic!("only adapters have saved modules"),
         }
     }
@@ -92,6 +93,15 @@ mod tests {
         assert_eq!(count(&tiny, classes(9), &lora(8)).trainable, 9_353);
         assert_eq!(count(&bert(2, 384, 1536), classes(4), &lora(8)).trainable, 26_116);
         assert_eq!(count(&bert(12, 768, 3072), classes(2), &lora(8)).adapter, 294_912);
+    }
+
+    #[test]
+    fn dora_trains_a_length_for_each_output_of_a_target_besides() {
+        let of = |method: &Method| count(&bert(12, 768, 3072), classes(2), method);
+        let (lora, dora) = (of(&lora(8)), of(&Method::Dora(Lora::new(&["query", "value"], 8, 16.0))));
+        let more = 12 * 2 * 768;
+        assert_eq!(dora.adapter, 294_912 + more);
+        assert_eq!([dora.trainable - lora.trainable, dora.total - lora.total], [more; 2]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::fresh::{self, draw};
 use super::layers::AdapterSettings;
-use super::params::{Params, index};
+use super::magnitude;
+use super::params::{Params, Weight, index};
 use super::weights::{self, StateDict, TensorView, WeightsError};
 use crate::families::{About, Architecture, Head, LinearShape, ModelSpec, TensorRole, TensorShape, Weights};
 use crate::sweep::OwnHead;
@@ -53,10 +54,10 @@ impl Base {
     pub fn of(model: &ModelSpec, task: &Task, method: &Method) -> Result<Self, WeightsError> {
         Ok(match (&model.weights, method) {
             (_, Method::Scratch) => Self::Fresh,
-            (Weights::Random { seed }, Method::Lora(_) | Method::Full | Method::Base) => {
+            (Weights::Random { seed }, Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Base) => {
                 Self::Drawn { seed: *seed }
             }
-            (Weights::Folder { path, .. }, Method::Lora(_) | Method::Full) => {
+            (Weights::Folder { path, .. }, Method::Lora(_) | Method::Dora(_) | Method::Full) => {
                 Self::Read(weights::read(path)?)
             }
             (Weights::Folder { path, .. }, Method::Base) => {
@@ -66,7 +67,7 @@ impl Base {
                     None => Self::Read(folder),
                 }
             }
-            (Weights::Absent, Method::Lora(_) | Method::Full | Method::Base) => {
+            (Weights::Absent, Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Base) => {
                 return Err(WeightsError::Absent { model: model.name.clone() });
             }
         })
@@ -145,7 +146,8 @@ pub fn start_beside(
     let device = frozen.device;
     let keys: Vec<StreamKey> = slots.iter().map(StreamKey::of).collect();
     let loras: Vec<&Lora> = slots.iter().filter_map(|trial| trial.configuration.method.lora()).collect();
-    let trainable = trainable(architecture, head, &slots[0].configuration.method);
+    let method = &slots[0].configuration.method;
+    let trainable = trainable(architecture, head, method);
     let precision = slots[0].configuration.training.precision;
     frozen.tensors.retain(|name, _| !trainable.contains(name));
     let mut params = Params::new(slots.len());
@@ -176,6 +178,10 @@ pub fn start_beside(
     let adapters = (!loras.is_empty()).then(|| {
         for target in architecture.adapted(head, loras[0]) {
             add_adapters(&mut params, &target, &loras, &keys, device);
+            match method {
+                Method::Dora(_) => add_magnitudes(&mut params, &target),
+                Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {}
+            }
         }
         AdapterSettings {
             scales: loras.iter().map(|lora| lora.scale()).collect(),
@@ -244,7 +250,7 @@ fn product_kind(role: TensorRole, precision: Precision) -> Kind {
 fn trainable(architecture: &Architecture, head: Head, method: &Method) -> BTreeSet<String> {
     let tensors = match method {
         Method::Full | Method::Scratch => architecture.all_tensors(head),
-        Method::Lora(lora) => architecture.saved_tensors(head, &lora.modules_to_save),
+        Method::Lora(lora) | Method::Dora(lora) => architecture.saved_tensors(head, &lora.modules_to_save),
         Method::Base => Vec::new(),
     };
     tensors.into_iter().map(|tensor| tensor.name).collect()
@@ -282,6 +288,20 @@ fn add_adapters(
     let b = loras.iter().map(|lora| Tensor::zeros([d_out, index(lora.rank)], (Kind::Float, device)));
     params.train(&name, &a.collect::<Vec<_>>(), true);
     params.train(&format!("{}.lora_B.weight", target.name), &b.collect::<Vec<_>>(), true);
+}
+
+/// DoRA's lengths: those of the rows of the weight as it is multiplied, since B = 0. They decay as any other tensor
+/// whose name is not a bias's or a norm's, as in transformers' Trainer.
+fn add_magnitudes(params: &mut Params, target: &LinearShape) {
+    let inputs = if target.is_transposed { -2 } else { -1 };
+    let lengths = match params.weight(&format!("{}.weight", target.name)) {
+        Weight::Shared(weight) => {
+            let lengths = magnitude::lengths(&weight, inputs);
+            (0..params.slots()).map(|_| lengths.shallow_clone()).collect()
+        }
+        Weight::Stacked(weight) => magnitude::lengths(&weight, inputs).unbind(0),
+    };
+    params.train(&format!("{}.lora_magnitude_vector", target.name), &lengths, true);
 }
 
 /// A tensor of the pretrained weights, in 32 bits.

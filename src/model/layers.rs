@@ -7,6 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::device;
+use super::magnitude::Magnitude;
 use super::params::{Params, Weight, index};
 use super::pass::Pass;
 use crate::families::blueprint::Activation;
@@ -23,6 +24,8 @@ pub struct Adapter {
     scale: Tensor,
     /// Dropout on the adapter's input, per slot.
     dropout: Vec<f64>,
+    /// The lengths of the adapted weight's rows, where they train by themselves: DoRA.
+    magnitude: Option<Magnitude>,
 }
 
 /// The settings of the slots' adapters that are not tensors.
@@ -51,7 +54,8 @@ impl AdapterSettings {
     }
 }
 
-/// `y = x W^T + b`, plus the adapter's `scale * B A dropout(x)` (Hu et al. 2021, equation 3).
+/// `y = x W^T + b`, plus the adapter's `scale * B A dropout(x)` (Hu et al. 2021, equation 3). With DoRA each row of
+/// `W + scale * B A` is multiplied to have the length that it trains (Liu et al. 2024, equation 5).
 #[derive(Debug)]
 pub struct Linear {
     weight: Weight,
@@ -60,24 +64,40 @@ pub struct Linear {
     /// Whether the weight is `[in, out]`, as GPT-2 stores it, rather than `[out, in]`.
     is_transposed: bool,
     bias: Option<Weight>,
-    adapter: Option<Adapter>,
+    adapter: Option<Box<Adapter>>,
 }
 
 impl Linear {
     /// The layer called `name`, with a bias and an adapter where `params` has them.
     #[must_use]
     pub fn new(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
-        let adapter = settings.and_then(|settings| Adapter::find(params, name, settings));
-        let weight_name = format!("{name}.weight");
-        let (weight, kind) = (params.weight(&weight_name), params.product_kind(&weight_name));
-        let bias = params.find(&format!("{name}.bias"));
-        Self { weight, kind, is_transposed: false, bias, adapter }
+        Self::find(params, name, settings, false)
     }
 
     /// The same with a weight `[in, out]`: transformers' `Conv1D`.
     #[must_use]
     pub fn conv1d(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
-        Self { is_transposed: true, ..Self::new(params, name, settings) }
+        Self::find(params, name, settings, true)
+    }
+
+    fn find(params: &Params, name: &str, settings: Option<&AdapterSettings>, is_transposed: bool) -> Self {
+        let weight_name = format!("{name}.weight");
+        let (weight, kind) = (params.weight(&weight_name), params.product_kind(&weight_name));
+        let bias = params.find(&format!("{name}.bias"));
+        let layer = Self { weight, kind, is_transposed, bias, adapter: None };
+        let adapter = settings.and_then(|settings| Adapter::find(params, name, settings, &layer.out_in()));
+        Self { adapter: adapter.map(Box::new), ..layer }
+    }
+
+    /// The weight as `[out, in]`, in the format in which it is stored.
+    fn out_in(&self) -> Weight {
+        let turned = |weight: &Tensor| {
+            if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
+        };
+        match &self.weight {
+            Weight::Shared(weight) => Weight::Shared(turned(weight)),
+            Weight::Stacked(weight) => Weight::Stacked(turned(weight)),
+        }
     }
 
     /// `[K, n, in]` to `[K, n, out]`: [`Linear::base`], then [`Linear::adapt`].
@@ -88,18 +108,19 @@ impl Linear {
     /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the same
     /// input, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
     pub fn base(&self, x: &Tensor) -> Tensor {
-        let out_in = |weight: &Tensor| {
-            let weight = weight.to_kind(self.kind);
-            if self.is_transposed { weight.transpose(-2, -1) } else { weight }
-        };
-        let (x, bias) = (x.to_kind(self.kind), self.bias.as_ref());
-        match &self.weight {
+        self.product(x, self.bias.as_ref())
+    }
+
+    fn product(&self, x: &Tensor, bias: Option<&Weight>) -> Tensor {
+        let x = x.to_kind(self.kind);
+        match self.out_in() {
             Weight::Shared(weight) => {
-                x.linear(&out_in(weight), bias.map(|bias| bias.shared().to_kind(self.kind)))
+                let bias = bias.map(|bias| bias.shared().to_kind(self.kind));
+                x.linear(&weight.to_kind(self.kind), bias)
             }
             Weight::Stacked(weight) => {
                 let bias = bias.map(|bias| bias.stacked().to_kind(self.kind));
-                stacked_linear(&x, &out_in(weight), bias.as_ref())
+                stacked_linear(&x, &weight.to_kind(self.kind), bias.as_ref())
             }
         }
     }
@@ -108,9 +129,33 @@ impl Linear {
     /// kind of `y`; `y` unchanged where there is no adapter. Each of `x` `[K, n, in]` and `y` `[K, n, out]` may
     /// have one slice that all slots share.
     pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
-        match &self.adapter {
-            Some(adapter) => adapter.add_to(y, x, pass),
+        let Some(adapter) = &self.adapter else { return y.shallow_clone() };
+        let read = pass.dropout_per_slot(&x.to_kind(Kind::Float), &adapter.dropout);
+        let (wide, b) = (y.to_kind(Kind::Float), &adapter.b * &adapter.scale);
+        let adapted = match &adapter.magnitude {
+            None => adapter.add_to(&wide, &read, &b),
+            Some(magnitude) => {
+                let drops = adapter.dropout.iter().any(|p| pass.drops(*p));
+                let plain = if drops { self.without_bias(&read) } else { self.less_bias(&wide) };
+                let factor = magnitude.factor(&self.out_in(), &adapter.a, &b);
+                wide + (factor * adapter.add_to(&plain, &read, &b) - plain)
+            }
+        };
+        adapted.to_kind(y.kind())
+    }
+
+    /// `x W^T`, in 32 bits. As in PEFT, what DoRA's lengths change is computed of the input after dropout, and the base
+    /// itself of the input before.
+    fn without_bias(&self, x: &Tensor) -> Tensor {
+        self.product(x, None).to_kind(Kind::Float)
+    }
+
+    /// `x W^T` of `x W^T + b`, both in 32 bits.
+    fn less_bias(&self, y: &Tensor) -> Tensor {
+        match &self.bias {
             None => y.shallow_clone(),
+            Some(Weight::Shared(bias)) => y - bias.to_kind(Kind::Float),
+            Some(Weight::Stacked(bias)) => y - bias.to_kind(Kind::Float).unsqueeze(1),
         }
     }
 
@@ -152,23 +197,24 @@ pub(super) fn for_slots(x: &Tensor, slots: i64) -> Tensor {
 }
 
 impl Adapter {
-    fn find(params: &Params, name: &str, settings: &AdapterSettings) -> Option<Self> {
+    /// The adapter on the layer called `name` with this weight, `[out, in]`.
+    fn find(params: &Params, name: &str, settings: &AdapterSettings, weight: &Weight) -> Option<Self> {
         let a = params.find(&format!("{name}.lora_A.weight"))?.into_stacked();
         let b = params.find(&format!("{name}.lora_B.weight"))?.into_stacked();
         let scales = Tensor::from_slice(&settings.scales).to_kind(Kind::Float);
         let scale = device::send(&scales.view([-1, 1, 1]), a.device());
-        Some(Self { a, b, scale, dropout: settings.dropouts.clone() })
+        let magnitude = params.find(&format!("{name}.lora_magnitude_vector"));
+        let magnitude = magnitude.map(|lengths| Magnitude::new(lengths.into_stacked(), weight));
+        Some(Self { a, b, scale, dropout: settings.dropouts.clone(), magnitude })
     }
 
-    fn add_to(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let x = pass.dropout_per_slot(&x.to_kind(Kind::Float), &self.dropout);
-        let b = &self.b * &self.scale;
-        let wide = y.to_kind(Kind::Float);
+    /// `y + B A x` of each slot, with `b` for B with the scale; all in 32 bits.
+    fn add_to(&self, y: &Tensor, x: &Tensor, b: &Tensor) -> Tensor {
         if self.dropout.len() == 1 {
             let low = x.linear(&self.a.squeeze_dim(0), None::<&Tensor>);
-            return (wide + low.linear(&b.squeeze_dim(0), None::<&Tensor>)).to_kind(y.kind());
+            return y + low.linear(&b.squeeze_dim(0), None::<&Tensor>);
         }
-        wide.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1).to_kind(y.kind())
+        y.baddbmm(&self.reduce(x), &b.transpose(1, 2), 1, 1)
     }
 
     /// `A x` of each slot, `[K, n, r]`; where all slots share the input, in one product with the ranks side by

@@ -29,6 +29,8 @@ mod layer;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
+pub(crate) mod magnitude;
+#[cfg(feature = "torch")]
 mod mask;
 #[cfg(feature = "torch")]
 pub mod norm;

@@ -25,7 +25,7 @@ pub enum Weight {
 pub struct Trainable {
     /// Values, `[K, …]`: a leaf that collects gradients.
     pub tensor: Tensor,
-    /// Whether weight decay applies: to matrices, not to biases and norms.
+    /// Whether weight decay applies: to matrices and DoRA's lengths, not to biases and norms.
     pub decays: bool,
     /// The format to which it is rounded in products.
     product: Kind,
@@ -66,7 +66,8 @@ fn stack(values: &[Tensor]) -> Tensor {
     Tensor::stack(&padded.collect::<Vec<_>>(), 0)
 }
 
-/// All tensors of a pack, by transformers' names; adapters as `<module>.lora_A.weight` and `….lora_B.weight`.
+/// All tensors of a pack, by transformers' names; adapters as `<module>.lora_A.weight`, `….lora_B.weight` and, for
+/// DoRA, `….lora_magnitude_vector`.
 #[derive(Debug)]
 pub struct Params {
     slots: usize,

@@ -75,6 +75,11 @@ pub(crate) fn lora(rank: usize) -> Method {
     Method::Lora(Lora { dropout: 0.1, ..Lora::new(&["query", "value"], rank, 16.0) })
 }
 
+/// The same of DoRA.
+pub(crate) fn dora(rank: usize) -> Method {
+    Method::Dora(Lora { dropout: 0.1, ..Lora::new(&["query", "value"], rank, 16.0) })
+}
+
 fn model(name: &str, tokenizer: &str) -> ModelSpec {
     ModelSpec {
         name: name.to_owned(),

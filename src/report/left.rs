@@ -134,7 +134,7 @@ impl Saved {
             let steps = match (own_steps(trial), &configuration.method) {
                 (Some(steps), _) => steps,
                 (None, Method::Base) => 0,
-                (None, Method::Lora(_) | Method::Full | Method::Scratch) => {
+                (None, Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Scratch) => {
                     *known.get(&alike(configuration))?
                 }
             };

@@ -257,7 +257,7 @@ fn one_seed(findings: &Findings<'_>) -> Option<String> {
 /// Warns that further training has no untrained reference to compare with.
 fn no_reference(findings: &Findings<'_>) -> Option<String> {
     let continues = |entry: &Entry| match entry.summary.method() {
-        MethodKind::Lora | MethodKind::Full => true,
+        MethodKind::Lora | MethodKind::Dora | MethodKind::Full => true,
         MethodKind::Scratch | MethodKind::Base => false,
     };
     let has_baseline = findings.objective().words().baseline.is_some();

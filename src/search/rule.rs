@@ -145,7 +145,7 @@ impl StopRule {
     #[must_use]
     pub fn may_stop(&self, method: &Method) -> bool {
         match method {
-            Method::Lora(_) => true,
+            Method::Lora(_) | Method::Dora(_) => true,
             Method::Full | Method::Scratch => self.baselines == Baselines::Stopped,
             Method::Base => false,
         }

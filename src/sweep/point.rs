@@ -127,7 +127,7 @@ impl<'a> Templates<'a> {
             point.0[LEARNING_RATE]?;
         }
         match &mut method {
-            Method::Lora(lora) => complete(lora, point, task, model),
+            Method::Lora(lora) | Method::Dora(lora) => complete(lora, point, task, model),
             Method::Full | Method::Scratch => {}
             // Settings without effect get the same value everywhere.
             Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),

@@ -71,8 +71,9 @@ fn methods_data_and_shapes_decide() {
         Lora { targets: vec!["query".to_owned()], ..lora.clone() },
         Lora { layers_to_transform: Some(vec![0]), ..lora.clone() },
         Lora { lora_plus: 16.0, ..lora.clone() },
-        Lora { rslora: true, ..lora },
+        Lora { rslora: true, ..lora.clone() },
     ];
+    ids.insert(id(&task, &model, Method::Dora(lora.clone())));
     ids.extend(adapters.map(|lora| id(&task, &model, Method::Lora(lora))));
     let changes: [fn(&mut Task); 17] = [
         |task| task.train.content = ContentHash::of_bytes(b"other rows"),
@@ -104,7 +105,7 @@ fn methods_data_and_shapes_decide() {
     ids.insert(id(&task, &shallow, Method::Full));
     let tokenizer_content = ContentHash::of_bytes(b"other words");
     ids.insert(id(&task, &ModelSpec { tokenizer_content, ..model }, Method::Full));
-    assert_eq!(ids.len(), 2 + 8 + changes.len() + 2);
+    assert_eq!(ids.len(), 2 + 1 + 8 + changes.len() + 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::batch::{Collator, Seen};
 use super::objective;
 use super::warm::Warm;
+use crate::cost::EVALUATED_TOKENS;
 use crate::data::batches;
 use crate::data::store::PartView;
 use crate::families::ModelSpec;
@@ -17,12 +18,8 @@ use crate::tasks::{Answered, Row, Tally, Task, TaskKind};
 use crate::tokenizer::{Fault, Tokenizer, TokenizerError};
 use crate::values::{JudgedRow, Scores};
 
-/// Most tokens in one evaluation batch, padding counted: large enough to keep the cores busy, small enough to
-/// stay in the cache.
-const BATCH_TOKENS: usize = 4096;
-
 /// Batches whose values are read from a device at once: each read leaves it without work for a moment. A batch has
-/// at most [`BATCH_TOKENS`] values of each slot, in 32 bits.
+/// at most [`EVALUATED_TOKENS`] values of each slot, in 32 bits.
 const BATCHES_AT_ONCE: usize = 64;
 
 /// The rows of a part that models are judged on.
@@ -41,7 +38,7 @@ pub struct Judged<'r> {
 impl Judged<'_> {
     /// Batches of rows of similar length; `lengths` has the length of every row of the part.
     fn batches(self, lengths: &[u32]) -> Vec<Vec<u32>> {
-        batches::evaluation(self.rows, lengths, BATCH_TOKENS)
+        batches::evaluation(self.rows, lengths, EVALUATED_TOKENS)
     }
 }
 

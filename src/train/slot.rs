@@ -52,7 +52,7 @@ impl Slot {
         let configuration = &trial.configuration;
         let (per_epoch, steps) = schedule::steps(&configuration.training, rows.train.len());
         let total = match configuration.method {
-            Method::Lora(_) | Method::Full | Method::Scratch => steps,
+            Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Scratch => steps,
             Method::Base => 0,
         };
         let every = configuration.training.evaluate_every.map(|every| every as u64);

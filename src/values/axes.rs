@@ -103,9 +103,13 @@ const CHOICES: [Axis; 3] = [
         Domain::Choice(MethodKind::WORDS),
         WithinPack::Equal,
         Access::Method,
-        "lora trains adapters and head; full every weight; scratch every weight, from random ones; base nothing",
+        "lora trains adapters and head; dora these and the lengths of weights; full every weight; scratch every \
+         weight, from random ones; base nothing",
     )
-    .called(&[(&["peft_type", "finetuning_type", "adapter", "peft_method", "use_peft"], "`lora` or `full`")])
+    .called(&[
+        (&["peft_type", "finetuning_type", "adapter", "peft_method", "use_peft"], "`lora`, `dora` or `full`"),
+        (&["use_dora"], "`dora`"),
+    ])
     .leading(),
 ];
 
@@ -242,7 +246,7 @@ impl Axis {
         match self.applies {
             Applies::Always => true,
             Applies::Training => method != MethodKind::Base,
-            Applies::Adapters => method == MethodKind::Lora,
+            Applies::Adapters => method.adapts(),
         }
     }
 
@@ -265,7 +269,7 @@ impl Axis {
     /// wrong type, which no value of the domain has.
     pub fn set(&self, method: &mut Method, training: &mut Training, setting: &Setting) -> Option<()> {
         match (self.access, method) {
-            (Access::Lora(_, set), Method::Lora(lora)) => set(lora, setting),
+            (Access::Lora(_, set), Method::Lora(lora) | Method::Dora(lora)) => set(lora, setting),
             (Access::Training(_, set), _) => set(training, setting),
             (Access::Task | Access::Model | Access::Method | Access::Lora(..), _) => Some(()),
         }

@@ -13,6 +13,8 @@ use super::{Domain, Range, Setting};
 pub enum Method {
     /// Low-rank adapters and the head train; the base is frozen (Hu et al. 2021).
     Lora(Lora),
+    /// The same, and the length of each row of the adapted weights trains by itself (DoRA, Liu et al. 2024).
+    Dora(Lora),
     /// Every weight trains, from the pretrained ones.
     Full,
     /// Every weight trains, from random ones.
@@ -27,6 +29,8 @@ pub enum Method {
 pub enum MethodKind {
     /// [`Method::Lora`].
     Lora,
+    /// [`Method::Dora`].
+    Dora,
     /// [`Method::Full`].
     Full,
     /// [`Method::Scratch`].
@@ -35,7 +39,7 @@ pub enum MethodKind {
     Base,
 }
 
-words!(MethodKind { Lora = "lora", Full = "full", Scratch = "scratch", Base = "base" });
+words!(MethodKind { Lora = "lora", Dora = "dora", Full = "full", Scratch = "scratch", Base = "base" });
 
 impl MethodKind {
     /// Its name in texts.
@@ -43,9 +47,19 @@ impl MethodKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::Lora => "LoRA",
+            Self::Dora => "DoRA",
             Self::Full => "full fine-tuning",
             Self::Scratch => "from scratch",
             Self::Base => "base, not trained",
+        }
+    }
+
+    /// Whether it trains adapters on a frozen base.
+    #[must_use]
+    pub const fn adapts(self) -> bool {
+        match self {
+            Self::Lora | Self::Dora => true,
+            Self::Full | Self::Scratch | Self::Base => false,
         }
     }
 
@@ -62,6 +76,7 @@ impl Method {
     pub fn of(kind: MethodKind) -> Self {
         match kind {
             MethodKind::Lora => Self::Lora(Lora::default()),
+            MethodKind::Dora => Self::Dora(Lora::default()),
             MethodKind::Full => Self::Full,
             MethodKind::Scratch => Self::Scratch,
             MethodKind::Base => Self::Base,
@@ -73,6 +88,7 @@ impl Method {
     pub fn kind(&self) -> MethodKind {
         match self {
             Self::Lora(_) => MethodKind::Lora,
+            Self::Dora(_) => MethodKind::Dora,
             Self::Full => MethodKind::Full,
             Self::Scratch => MethodKind::Scratch,
             Self::Base => MethodKind::Base,
@@ -89,13 +105,13 @@ impl Method {
     #[must_use]
     pub fn lora(&self) -> Option<&Lora> {
         match self {
-            Self::Lora(lora) => Some(lora),
+            Self::Lora(lora) | Self::Dora(lora) => Some(lora),
             Self::Full | Self::Scratch | Self::Base => None,
         }
     }
 }
 
-/// An adapter's settings, with PEFT's meaning: `h = W0 x + scale * B A dropout(x)`.
+/// An adapter's settings, with PEFT's meaning: `h = W0 x + scale * B A dropout(x)`. DoRA has the same ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lora {
     /// Inner width r of the adapter, at least 1.

@@ -106,7 +106,9 @@ impl Configuration {
     #[must_use]
     pub fn learning_rate(&self) -> Option<f64> {
         match self.method {
-            Method::Lora(_) | Method::Full | Method::Scratch => Some(self.training.learning_rate),
+            Method::Lora(_) | Method::Dora(_) | Method::Full | Method::Scratch => {
+                Some(self.training.learning_rate)
+            }
             Method::Base => None,
         }
     }

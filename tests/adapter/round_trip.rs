@@ -9,10 +9,13 @@ use lorasweep::model::weights;
 use lorasweep::record::RunRecord;
 use lorasweep::values::{Configuration, Method, Precision, Training};
 
-use crate::support::{Bench, Case, ask, classifier, distance, in_layers, language_model, lora};
+use crate::support::{Bench, Case, ask, classifier, distance, dora, in_layers, language_model, lora};
 
-fn adapters() -> [Case; 9] {
+fn adapters() -> [Case; 12] {
     [
+        classifier("bert", 2, dora(lora(&["all-linear"], &["head"]))),
+        classifier("gpt2", 1, dora(lora(&["c_attn", "c_proj"], &[]))),
+        language_model(in_layers(dora(lora(&["c_attn"], &["head"])), &[1])),
         classifier("bert", 2, lora(&["all-linear"], &["head"])),
         language_model(in_layers(lora(&["all-linear"], &[]), &[0])),
         classifier("bert", 2, in_layers(lora(&["query", "dense"], &["head"]), &[1])),
@@ -117,6 +120,21 @@ fn names_and_settings_are_those_of_peft() {
     ] {
         assert!(card.contains(words), "{words} is not in {card}");
     }
+}
+
+#[test]
+fn dora_is_told_and_its_lengths_are_named_as_peft_does() {
+    let bench = Bench::new(&classifier("bert", 1, dora(lora(&["query", "value"], &["head"]))));
+    let out = bench.export("out", false).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(config["use_dora"], true);
+    let tensors = weights::read_file(&out.join("adapter_model.safetensors")).unwrap();
+    let name = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_magnitude_vector";
+    assert_eq!(tensors.tensor(name).unwrap().shape, [32]);
+    assert_eq!(tensors.names().count(), 8);
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(card.contains("A DoRA adapter"), "{card}");
 }
 
 #[test]

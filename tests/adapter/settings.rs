@@ -295,7 +295,7 @@ fn an_output_layer_of_its_own_is_refused() {
 fn what_is_not_computed_here_is_refused_by_name() {
     let place = Place::new();
     for (index, (key, value)) in [
-        ("use_dora", json!(true)),
+        ("use_qalora", json!(true)),
         ("trainable_token_indices", json!([3])),
         ("layer_replication", json!([[0, 2]])),
         ("target_parameters", json!(["value.weight"])),

@@ -70,8 +70,17 @@ pub(crate) fn lora(targets: &[&str], saved: &[&str]) -> Method {
 
 /// The same adapter in these layers alone.
 pub(crate) fn in_layers(method: Method, layers: &[usize]) -> Method {
-    let Method::Lora(lora) = method else { panic!("it has no adapter") };
-    Method::Lora(Lora { layers_to_transform: Some(layers.to_vec()), ..lora })
+    let among = |lora| Lora { layers_to_transform: Some(layers.to_vec()), ..lora };
+    match method {
+        Method::Lora(lora) => Method::Lora(among(lora)),
+        Method::Dora(lora) => Method::Dora(among(lora)),
+        Method::Full | Method::Scratch | Method::Base => panic!("it has no adapter"),
+    }
+}
+
+/// The same adapter as DoRA's.
+pub(crate) fn dora(method: Method) -> Method {
+    Method::Dora(method.lora().unwrap().clone())
 }
 
 impl Bench {

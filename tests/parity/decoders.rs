@@ -9,7 +9,7 @@ use super::{Fixture, adapters};
 
 const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 
-fn fixture(name: &str, head: Head) -> Fixture {
+pub(crate) fn fixture(name: &str, head: Head) -> Fixture {
     let folder = Fixture::folder(name);
     let config = std::fs::read(folder.join("config.json")).unwrap();
     Fixture {

@@ -9,6 +9,7 @@ mod adamw;
 mod bert;
 mod bf16;
 mod decoders;
+mod dora;
 mod encoders;
 mod gpt2;
 mod gptmini;

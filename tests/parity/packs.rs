@@ -9,6 +9,7 @@ use lorasweep::values::stream::StreamKey;
 use lorasweep::values::{Lora, Method};
 use tch::{Device, Kind, Tensor};
 
+use super::dora::dora;
 use super::{TOLERANCE, adapters, assert_close, trial};
 
 const CLASSES: Head = Head::Classifier { labels: 3 };
@@ -101,7 +102,10 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
 
 #[test]
 fn a_neighbour_changes_no_logit_in_training() {
-    let methods = |targets| [Method::Full, dropping(targets), adapters(targets, &[]), Method::Base];
+    let methods = |targets| {
+        let [lora, dropping] = [adapters(targets, &[]), dropping(targets)];
+        [Method::Full, dora(&lora), dora(&dropping), dropping, lora, Method::Base]
+    };
     let decoder = (gpt2(), &["c_attn", "c_proj"][..]);
     let others =
         ["bert", "roberta", "distilbert", "electra", "modernbert", "llama", "mistral", "qwen2", "qwen3"];

@@ -213,7 +213,7 @@ fn counts(configuration: &Configuration, sweep: &SweepSpec) -> ParamCounts {
     }
     let total = 124_439_808;
     match &configuration.method {
-        Method::Lora(lora) => {
+        Method::Lora(lora) | Method::Dora(lora) => {
             let adapter = 36_864 * lora.rank as u64;
             ParamCounts { adapter, trainable: adapter, total: total + adapter }
         }
@@ -226,7 +226,9 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
     let configuration = &trial.configuration;
     let params = counts(configuration, sweep);
     let (best, pace) = match &configuration.method {
-        Method::Lora(lora) => (0.66 + 0.02 * (lora.rank as f64).log2() + 0.0008 * lora.alpha, 14.0),
+        Method::Lora(lora) | Method::Dora(lora) => {
+            (0.66 + 0.02 * (lora.rank as f64).log2() + 0.0008 * lora.alpha, 14.0)
+        }
         Method::Full => (0.83, 18.0),
         Method::Scratch => (0.52, 40.0),
         Method::Base => (0.34, 1.0),

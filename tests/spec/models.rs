@@ -80,7 +80,7 @@ fn a_missing_pooler_is_drawn_trained_and_warned_of() {
     without(&file, "pooler");
     let spec = |grid: &str| folder.load(&sweep("{from: m}", grid)).unwrap();
     let saved = |spec: &SweepSpec| match &spec.configurations[0].method {
-        Method::Lora(lora) => lora.modules_to_save.clone(),
+        Method::Lora(lora) | Method::Dora(lora) => lora.modules_to_save.clone(),
         Method::Full | Method::Scratch | Method::Base => panic!("adapters"),
     };
     let usual = spec(LORA);

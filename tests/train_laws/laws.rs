@@ -50,7 +50,8 @@ fn a_trial_stopped_after_every_step_gives_the_same_bits() {
             (adapter.clone(), Keep::Last, Precision::Fp32),
             (Method::Full, Keep::Last, Precision::Fp32),
             (small, Keep::Best, Precision::Fp32),
-            (adapter, Keep::Last, Precision::Bf16),
+            (adapter.clone(), Keep::Last, Precision::Bf16),
+            (Method::Dora(adapter.lora().unwrap().clone()), Keep::Last, Precision::Fp32),
         ] {
             let (whole, torn) = (Bench::new(subject), Bench::new(subject));
             let trial = subject.trial(method, Training { keep, precision, ..training() });
@@ -102,13 +103,22 @@ fn a_pack_stopped_after_every_step_gives_the_same_bits() {
     }
 }
 
-/// Packs of trials that see the same batches, of trials that do not, and of whole models.
-pub(crate) fn packs(subject: Subject) -> [Vec<Trial>; 3] {
+/// Packs of trials that see the same batches, of trials that do not, of DoRA's, and of whole models.
+pub(crate) fn packs(subject: Subject) -> [Vec<Trial>; 4] {
     let full = |learning_rate, epochs, seed| {
         subject.trial(Method::Full, Training { learning_rate, epochs, seed, ..training() })
     };
     let unlike_models = vec![full(1e-4, 2.0, 3), full(1e-3, 0.5, 4), full(3e-4, 1.5, 3)];
-    [subject.grid(), subject.unlike_adapters(), unlike_models]
+    [subject.grid(), subject.unlike_adapters(), with_dora(subject, subject.grid()), unlike_models]
+}
+
+/// The same trials with DoRA's adapters.
+fn with_dora(subject: Subject, trials: Vec<Trial>) -> Vec<Trial> {
+    let adapted = |trial: Trial| {
+        let adapter = trial.configuration.method.lora().unwrap().clone();
+        subject.trial(Method::Dora(adapter), trial.configuration.training.clone())
+    };
+    trials.into_iter().map(adapted).collect()
 }
 
 #[test]

@@ -106,7 +106,6 @@ fn settings_that_leave_plain_tensors_are_read() {
 #[test]
 fn features_that_change_the_result_are_named() {
     let features = [
-        ("use_dora", json!(true)),
         ("bias", json!("some")),
         ("init_lora_weights", json!("corda")),
         ("init_lora_weights", json!("loftq")),

@@ -122,3 +122,94 @@ fn layers_of_one_slot_and_tables_of_many_have_the_bits_of_selected_slices() {
         assert_eq!(gradients(&y), gradients(&expected));
     }
 }
+
+/// The layer of [`adapted`] with DoRA's lengths, stored `[out, in]` or `[in, out]`, for all slots or for each.
+fn weighed(dropouts: [f64; 3], is_transposed: bool, is_shared: bool) -> (Linear, Tensor) {
+    let mut params = Params::new(3);
+    let weight = numbers(&[5, 6], 1);
+    let stored = if is_transposed { weight.tr().contiguous() } else { weight.copy() };
+    if is_shared {
+        params.freeze("layer.weight", stored);
+        params.freeze("layer.bias", numbers(&[5], 2));
+    } else {
+        params.freeze_each("layer.weight", &[(); 3].map(|()| stored.copy()));
+        params.freeze_each("layer.bias", &[(); 3].map(|()| numbers(&[5], 2)));
+    }
+    let each = |size: fn(i64) -> [i64; 2]| [2, 4, 3].map(|r| numbers(&size(r), 3 + r));
+    params.train("layer.lora_A.weight", &each(|r| [r, 6]), true);
+    params.train("layer.lora_B.weight", &each(|r| [5, r]), true);
+    params.train("layer.lora_magnitude_vector", &[11, 12, 13].map(|n| numbers(&[5], n)), true);
+    let settings = AdapterSettings { scales: vec![0.5, 1.0, 2.0], dropouts: dropouts.to_vec() };
+    let layer = if is_transposed { Linear::conv1d } else { Linear::new };
+    (layer(&params, "layer", Some(&settings)), weight)
+}
+
+/// The output of PEFT's `DoraLinearVariant.forward` for one slot, written as it is there. `dropped` is what dropout
+/// leaves of the input, where there is dropout.
+fn by_peft(
+    [weight, bias]: [&Tensor; 2],
+    [a, b, magnitude]: [&Tensor; 3],
+    scaling: f64,
+    x: &Tensor,
+    dropped: Option<&Tensor>,
+) -> Tensor {
+    let result = x.linear(weight, Some(bias));
+    let (x, base_result) = match dropped {
+        None => (x, &result - bias),
+        Some(dropped) => (dropped, dropped.linear(weight, None::<&Tensor>)),
+    };
+    let lora_weight = b.matmul(a).detach();
+    let norm = (weight + lora_weight * scaling).norm_scalaropt_dim(2, [1].as_slice(), false);
+    let scale = (magnitude / norm).view([1, -1]);
+    let low = x.linear(a, None::<&Tensor>).linear(b, None::<&Tensor>);
+    result + (&scale - 1.0) * base_result + &scale * low * scaling
+}
+
+#[test]
+fn dora_computes_what_peft_computes_with_dropout_and_without() {
+    let x = numbers(&[3, 7, 6], 10);
+    for (dropouts, is_transposed, is_shared) in [
+        ([0.0; 3], false, true),
+        ([0.5, 0.3, 0.2], false, true),
+        ([0.5, 0.0, 0.2], true, true),
+        ([0.0; 3], true, false),
+        ([0.5, 0.0, 0.2], false, false),
+    ] {
+        let (layer, weight) = weighed(dropouts, is_transposed, is_shared);
+        let adapter = layer.adapter.as_ref().unwrap();
+        let leaves = [&adapter.a, &adapter.b, adapter.magnitude.as_ref().unwrap().lengths()];
+        let x = x.detach().set_requires_grad(true);
+        let dropped = training().dropout_per_slot(&x, &dropouts);
+        let theirs = (0..3).zip([0.5, 1.0, 2.0]).map(|(k, scaling)| {
+            let parts = leaves.map(|leaf| leaf.get(k));
+            let dropped = (dropouts[k as usize] > 0.0).then(|| dropped.get(k));
+            let bias = numbers(&[5], 2);
+            by_peft([&weight, &bias], parts.each_ref(), scaling, &x.get(k), dropped.as_ref())
+        });
+        let theirs = Tensor::stack(&theirs.collect::<Vec<_>>(), 0);
+        let ours = layer.forward(&x, &mut training());
+        assert!(ours.allclose(&theirs, 1e-5, 1e-5, false), "{dropouts:?}");
+        let inputs = [leaves[0], leaves[1], leaves[2], &x];
+        let gradients =
+            |y: &Tensor| Tensor::run_backward(&[y.square().sum(Kind::Float)], &inputs, false, false);
+        for (ours, theirs) in gradients(&ours).iter().zip(gradients(&theirs)) {
+            assert!(ours.allclose(&theirs, 1e-4, 1e-4, false), "{dropouts:?}");
+        }
+        // Nothing is dropped where nothing trains.
+        let evaluated = layer.forward(&x, &mut Pass::evaluation());
+        let undropped = weighed([0.0; 3], is_transposed, is_shared).0.forward(&x, &mut training());
+        assert_eq!(evaluated, undropped);
+    }
+}
+
+#[test]
+fn dora_on_an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
+    for dropouts in [[0.0; 3], [0.5, 0.0, 0.2]] {
+        let (layer, _) = weighed(dropouts, false, true);
+        let x = numbers(&[1, 7, 6], 10);
+        let shared = layer.forward(&x, &mut training());
+        let copied = layer.forward(&x.expand([3, -1, -1], false).contiguous(), &mut training());
+        assert_eq!(shared.size(), [3, 7, 5]);
+        assert!(shared.allclose(&copied, 1e-5, 1e-5, false), "{dropouts:?}");
+    }
+}

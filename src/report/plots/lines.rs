@@ -104,7 +104,7 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
 /// Strokes for lines that are not the best of their method: first the unused colours (no method has them, or
 /// there are several tasks), then all of them dashed.
 fn others(all_free: bool) -> impl Iterator<Item = Stroke> {
-    let free = if all_free { &PALETTE[..] } else { &PALETTE[3..] };
+    let free = if all_free { &PALETTE[..] } else { &PALETTE[3..6] };
     let solid = free.iter().map(|&color| Stroke::solid(color, 1.5));
     solid.chain(PALETTE.iter().map(|&color| Stroke { color, width: 1.5, dashed: true })).cycle()
 }

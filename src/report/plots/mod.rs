@@ -120,6 +120,7 @@ fn of_task(chart: Chart, task: &TaskFindings<'_>, nth: usize) -> Chart {
 fn method_color(method: &Method) -> Rgb {
     match method {
         Method::Lora(_) => PALETTE[0],
+        Method::Dora(_) => PALETTE[6],
         Method::Full => PALETTE[1],
         Method::Scratch => PALETTE[2],
         Method::Base => PALETTE[3],

@@ -128,6 +128,9 @@ fn draw_mark<DB: DrawingBackend>(
         Form::Triangle => {
             area.draw(&Polygon::new(vec![corner(0.0, -1.2), corner(1.1, 0.8), corner(-1.1, 0.8)], fill))
         }
+        Form::Tip => {
+            area.draw(&Polygon::new(vec![corner(0.0, 1.2), corner(1.1, -0.8), corner(-1.1, -0.8)], fill))
+        }
     }
 }
 

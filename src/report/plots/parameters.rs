@@ -240,6 +240,7 @@ fn dots<'a>(entries: &[&'a Entry], frame: &Frame<'_>, measure: Measure) -> Vec<D
 fn form(method: &Method) -> Form {
     match method {
         Method::Lora(_) => Form::Circle,
+        Method::Dora(_) => Form::Tip,
         Method::Full => Form::Square,
         Method::Scratch => Form::Triangle,
         Method::Base => Form::Diamond,

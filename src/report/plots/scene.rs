@@ -114,6 +114,8 @@ pub enum Form {
     Triangle,
     /// A square on its corner.
     Diamond,
+    /// A triangle on its tip.
+    Tip,
 }
 
 /// How text is set.

@@ -53,12 +53,12 @@ proptest! {
 
     #[test]
     fn every_trial_is_in_one_pack_of_compatible_trials(
-        points in proptest::collection::vec((0..4_usize, 1..4_u32, 0..3_u64), 1..40),
+        points in proptest::collection::vec((0..5_usize, 1..4_u32, 0..3_u64), 1..40),
         n_places in 1..20_usize,
         on_gpus in any::<bool>(),
         limits in prop_oneof![Just(Limits::default()), (1..9_usize, 500.0..5_000.0).prop_map(|(slots, mem_mib)| Limits { slots, mem_mib })],
     ) {
-        let method = |n: usize| [example::lora(4), example::lora(64), Method::Full, Method::Base][n].clone();
+        let method = |n: usize| [example::lora(4), example::lora(64), example::dora(4), Method::Full, Method::Base][n].clone();
         let sweep = example::grid(points.into_iter().map(|(n, epochs, seed)| (method(n), epochs.into(), seed)), 3);
         let (trials, places) = (sweep.trials(), if on_gpus { gpus(n_places) } else { cpus(n_places) });
         let packs = of(&sweep, &places, limits);
@@ -70,6 +70,8 @@ proptest! {
             prop_assert!(slots.len() <= limits.slots);
             prop_assert!(slots.len() == 1 || job.estimate.mem_mib <= mem_mib);
             prop_assert!(slots.iter().all(|trial| compatible(trial, &slots[0])));
+            let kind = slots[0].configuration.method.kind();
+            prop_assert!(slots.iter().all(|trial| trial.configuration.method.kind() == kind), "of one type");
             let learns_all = slots[0].configuration.method == Method::Full;
             prop_assert!(on_gpus || !learns_all || slots.len() == 1, "nothing to share");
         }
@@ -159,6 +161,8 @@ fn what_a_pack_has_once_is_the_same_for_all_its_slots() {
     assert!(!compatible(&trial, &full));
     assert!(!compatible(&full, &changed(&|c| c.method = Method::Scratch)));
     assert!(!compatible(&trial, &changed(&|c| c.method = lora("query"))));
+    assert!(!compatible(&trial, &changed(&|c| c.method = example::dora(4))));
+    assert!(!compatible(&changed(&|c| c.method = example::dora(4)), &full));
     assert!(!compatible(&trial, &changed(&|c| c.training.beta1 = 0.8)));
     assert!(!compatible(&trial, &changed(&|c| c.training.precision = Precision::Bf16)));
     assert!(!compatible(&trial, &changed(&|c| c.training.accumulation = 2)));

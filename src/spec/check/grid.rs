@@ -124,7 +124,7 @@ fn inapplicable(block: &RawBlock, report: &mut Report) {
         let hint = if axis.applies_to(MethodKind::Full) {
             "remove it, or add a method that trains to the block's methods"
         } else {
-            "remove it, or add `lora` to the block's methods"
+            "remove it, or add `lora` or `dora` to the block's methods"
         };
         report.error(*place, problem).hint(hint);
     }
@@ -230,8 +230,9 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
 /// With one learning rate, alpha mostly multiplies it, so that comparing alphas or ranks compares learning
 /// rates.
 fn vary_the_learning_rate(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
-    let lora = || points.iter().filter(|point| point.method() == Some(MethodKind::Lora));
-    let distinct = |row: usize| lora().map(|point| point.setting(row)).collect::<HashSet<Option<&Setting>>>();
+    let adapted = || points.iter().filter(|point| point.method().is_some_and(MethodKind::adapts));
+    let distinct =
+        |row: usize| adapted().map(|point| point.setting(row)).collect::<HashSet<Option<&Setting>>>();
     let [ranks, alphas, rates] = [RANK, ALPHA, LEARNING_RATE].map(|row| distinct(row).len());
     if (ranks > 1 || alphas > 1) && rates == 1 {
         let what = match (ranks > 1, alphas > 1) {

@@ -91,12 +91,12 @@ fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
                 pairs.join(", ")
             ))
         }
-        (MethodKind::Lora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
-            "model `{name}` is a finished classifier for the task's classes: `lora` and `full` start with a \
+        (MethodKind::Lora | MethodKind::Dora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
+            "model `{name}` is a finished classifier for the task's classes: methods that train start with a \
              fresh classifier in its place, and only `base` evaluates its own"
         )),
         (MethodKind::Base, OwnHead::Same { by: By::Name | By::Only, .. })
-        | (MethodKind::Lora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
+        | (MethodKind::Lora | MethodKind::Dora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
         | (MethodKind::Scratch, _) => None,
     }
 }
@@ -112,11 +112,11 @@ fn number_head(method: MethodKind, column: &str, task: &Task, model: &ModelSpec)
         (MethodKind::Base, OwnHead::Absent | OwnHead::Other) => Some(format!(
             "`base` evaluates model `{name}` with a fresh head of one output, which shows what chance gives"
         )),
-        (MethodKind::Lora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
-            "model `{name}` is a finished regression model: `lora` and `full` start with a fresh head in its \
+        (MethodKind::Lora | MethodKind::Dora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
+            "model `{name}` is a finished regression model: methods that train start with a fresh head in its \
              place, and only `base` evaluates its own"
         )),
-        (MethodKind::Lora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
+        (MethodKind::Lora | MethodKind::Dora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
         | (MethodKind::Scratch, _) => None,
     }
 }
@@ -146,13 +146,13 @@ fn fresh(point: &Point<'_>, method: MethodKind, model: &ModelSpec) -> Option<Str
         (MethodKind::Scratch, _) => return None,
         (MethodKind::Base, _) => ", and `base` evaluates it as it is drawn".to_owned(),
         (MethodKind::Full, _) => ", and it is trained with everything else".to_owned(),
-        (MethodKind::Lora, None) => ", and it is trained beside the head".to_owned(),
-        (MethodKind::Lora, Some(modules))
+        (MethodKind::Lora | MethodKind::Dora, None) => ", and it is trained beside the head".to_owned(),
+        (MethodKind::Lora | MethodKind::Dora, Some(modules))
             if fresh.iter().all(|module| modules.iter().any(|named| named.contains(module.as_str()))) =>
         {
             ", and it is trained, as `modules_to_save` says".to_owned()
         }
-        (MethodKind::Lora, Some(_)) => format!(
+        (MethodKind::Lora | MethodKind::Dora, Some(_)) => format!(
             ", and it stays random, which costs accuracy: add {} to `modules_to_save` to train it",
             quoted(fresh)
         ),

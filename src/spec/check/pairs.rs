@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::families::{self, Head, Known, ModelSpec, Nameable, Pairs};
 use crate::tasks::Target;
 use crate::values::axes::{self, AXES};
-use crate::values::{Method, MethodKind, Setting};
+use crate::values::{MethodKind, Setting};
 
 use super::models::tokenizer_place;
 use crate::spec::error::{Problem, Report};
@@ -170,7 +170,7 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
         if raw.models.iter().any(random) {
             untrained(method, &model, report);
         }
-        if let (MethodKind::Lora, Some(spec)) = (method, models.get(model.value)) {
+        if let (true, Some(spec)) = (method.adapts(), models.get(model.value)) {
             let known = known.entry(model.value);
             let known = known.or_insert_with(|| Nameable::of(&spec.architecture, head));
             named_exist(point, known, model.value, report);
@@ -186,9 +186,13 @@ fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
             let problem = Problem::NeedsWeights { method: method.name(), model: model.value.to_owned() };
             report.error(model.place, problem).hint("use `method: scratch`, or a model with `from`");
         }
-        MethodKind::Lora => report.warn(
+        MethodKind::Lora | MethodKind::Dora => report.warn(
             model.place,
-            format!("model `{}` has random weights, and `lora` leaves them as they are drawn", model.value),
+            format!(
+                "model `{}` has random weights, and `{}` leaves them as they are drawn",
+                model.value,
+                method.name()
+            ),
         ),
         MethodKind::Base => report.warn(
             model.place,
@@ -199,8 +203,9 @@ fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
 
 /// Checks that the names in an adapter's settings exist.
 fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mut Report) {
-    let Some((Method::Lora(lora), _)) = point.plain().settings() else { return };
-    for misfit in known.misfits(&lora) {
+    let Some((method, _)) = point.plain().settings() else { return };
+    let Some(lora) = method.lora() else { return };
+    for misfit in known.misfits(lora) {
         // A value that is not given is a default, which the architecture has.
         let Some(given) = point.given(axes::row(misfit.axis)) else { continue };
         if report.is_full() {

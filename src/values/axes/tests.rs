@@ -39,10 +39,16 @@ fn a_row_reads_what_it_writes() {
         let (values, wrong) = values(&axis.domain);
         assert!(!axis.domain.holds(&wrong), "{}", axis.name);
         for value in values {
-            let mut one = configuration(Method::of(MethodKind::Lora));
             assert!(axis.domain.holds(&value), "{}: {value}", axis.name);
-            assert!(axis.set(&mut one.method, &mut one.training, &value).is_some(), "{}: {value}", axis.name);
-            assert_eq!(axis.get(&one), Some(value), "{}", axis.name);
+            for kind in [MethodKind::Lora, MethodKind::Dora] {
+                let mut one = configuration(Method::of(kind));
+                assert!(
+                    axis.set(&mut one.method, &mut one.training, &value).is_some(),
+                    "{}: {value}",
+                    axis.name
+                );
+                assert_eq!(axis.get(&one), Some(value.clone()), "{}", axis.name);
+            }
         }
     }
     for kind in MethodKind::WORDS {
@@ -133,7 +139,10 @@ fn slots_of_a_pack_differ_in_what_its_row_allows_and_in_nothing_else() {
         let same = of(&method, &training) == of(&other_method, &other);
         assert_eq!(same, axis.within_pack == WithinPack::MayDiffer, "{}", axis.name);
     }
-    assert_ne!(of(&Method::Full, &training), of(&Method::Scratch, &training));
+    let kinds: BTreeSet<&MethodKind> = MethodKind::ALL.iter().collect();
+    let keys: std::collections::HashSet<PackKey> =
+        kinds.iter().map(|kind| of(&Method::of(**kind), &training)).collect();
+    assert_eq!(keys.len(), kinds.len(), "methods train apart");
 }
 
 #[test]
