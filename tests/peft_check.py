@@ -3,8 +3,8 @@
 
 For each family, as a classifier or as a language model or both, and BERT as a regression too, on small random models:
 
-1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
-   all three in Python and compares their logits with `lorasweep predict --logits`;
+1. trains a sweep with lorasweep, exports an adapter of LoRA and of DoRA, each merged too, and a fully trained model, loads
+   all of them in Python and compares their logits with `lorasweep predict --logits`;
 2. saves an adapter with PEFT, imports it with lorasweep, and compares logits and labels;
 3. does the same for each of PEFT's settings that leave plain tensors;
 4. runs the Python of the model cards as it stands, and compares the class names that it prints.
@@ -261,6 +261,8 @@ def sweep(name, case):
     return (f"name: {name}\ntask: {case['task']}\nmodels: {{base: {{from: base{layers}}}}}\ngrid:\n"
             f"  - {{method: lora, model: base, rank: 4, alpha: 16, rslora: true, targets: [{', '.join(case['targets'])}], "
             f"{saved}, learning_rate: 2e-2}}\n"
+            f"  - {{method: dora, model: base, rank: 4, alpha: 16, dropout: 0.2, targets: [{', '.join(case['targets'])}], "
+            f"{saved}, learning_rate: 2e-2}}\n"
             "  - {method: full, model: base, learning_rate: 1e-3}\n"
             "split: {fraction: 0.25}\ntraining: {epochs: 1, batch_size: 8, seed: 1}\ndevices: cpu\n")
 
@@ -273,12 +275,12 @@ def exported(name, case, lorasweep, folder):
     trials = {trial["method"]: trial["id"] for trial in status["trials"]}
     layers = {"num_hidden_layers": case["layers"]} if case["layers"] else {}
     layers |= head(case)
-    for method, merged in [("lora", []), ("lora", ["--merged"]), ("full", [])]:
+    for method, merged in [("lora", []), ("lora", ["--merged"]), ("dora", []), ("dora", ["--merged"]), ("full", [])]:
         what = f"{name}: {method}{', merged' if merged else ''}"
         out = folder / f"{method}{len(merged)}"
         lorasweep("export", name, trials[method], "--out", out, *merged)
         ours = [row["logits"] for row in lorasweep.predict(name, trials[method])]
-        if method == "lora" and not merged:
+        if method != "full" and not merged:
             model = PeftModel.from_pretrained(case["auto"].from_pretrained(folder / "base", **layers), out)
             again = lorasweep.predict("--adapter", out)
         else:
@@ -362,13 +364,13 @@ def settings(name, case, lorasweep, folder):
 
 def cards(name, case, lorasweep, folder):
     """Runs the programs of the cards in their folders."""
-    for what in ["lora0", "lora1", "full0", "peft-imported"]:
+    for what in ["lora0", "lora1", "dora0", "full0", "peft-imported"]:
         python = re.search(r"```python\n(.*?)```", (folder / what / "README.md").read_text(), re.DOTALL)[1]
         said = io.StringIO()
         with contextlib.chdir(folder / what), contextlib.redirect_stdout(said):
             exec(compile(python, f"{what}/README.md", "exec"), {})
         said = said.getvalue()
-        option = "--adapter" if what in ["lora0", "peft-imported"] else "--model"
+        option = "--adapter" if what in ["lora0", "dora0", "peft-imported"] else "--model"
         ours = [json.loads(lorasweep("predict", option, folder / what, "--json", text).stdout)
                 for text in ["a text", "another text"]]
         if case["outputs"] == 1:

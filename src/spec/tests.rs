@@ -105,10 +105,10 @@ fn equal_configurations_appear_once() {
 
 #[test]
 fn axes_that_do_not_apply_to_a_method_never_multiply_it() {
-    let grid = "grid: [{method: [lora, full, scratch], model: m, rank: [4, 8], alpha: [8, 16], learning_rate: [1, 2]}]";
+    let grid = "grid: [{method: [lora, dora, full, scratch], model: m, rank: [4, 8], alpha: [8, 16], learning_rate: [1, 2]}]";
     let names: Vec<&str> = expand(grid).iter().map(|c| c.method.name()).collect();
     let of = |method: &str| names.iter().filter(|name| **name == method).count();
-    assert_eq!((of("lora"), of("full"), of("scratch")), (8, 2, 2));
+    assert_eq!(["lora", "dora", "full", "scratch"].map(of), [8, 8, 2, 2]);
     let error =
         expand_in("/", "grid: [{method: full, model: m, rank: 4, learning_rate: 1}]", &[]).unwrap_err();
     assert!(error.contains("axis `rank` does not apply to `full`"), "{error}");

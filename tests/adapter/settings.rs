@@ -334,3 +334,30 @@ fn a_module_that_the_settings_leave_out_is_not_missed_and_one_too_many_is_named(
     set(&adapter, "exclude_modules", json!(["0.attention.self.query"]));
     says(place.import(&adapter, "out"), &["value.lora_A.weight", "[4, 32]", "[3, 32]"]);
 }
+
+#[test]
+fn doras_lengths_are_found_by_their_names_and_belong_to_doras_settings_alone() {
+    let place = Place::new();
+    for (index, end) in ["", ".weight", ".default", ".default.weight"].into_iter().enumerate() {
+        let adapter = place.path(&format!("bert-{index}"));
+        fs::rename(place.adapter("bert-dora"), &adapter).unwrap();
+        let longer = |name: &str| match name.strip_suffix(".lora_magnitude_vector") {
+            Some(module) => vec![format!("{module}.lora_magnitude_vector{end}")],
+            None => vec![name.to_owned()],
+        };
+        rename(&adapter.join("adapter_model.safetensors"), longer);
+        let out = format!("out-{index}");
+        place.import(&adapter, &out).unwrap();
+        let loaded = Loaded::of_adapter(&place.path(&out), None).unwrap();
+        close("bert-dora", &logits(&loaded), &expected()["bert-dora"]);
+    }
+    let adapter = place.adapter("bert-dora");
+    set(&adapter, "lora_bias", json!(true));
+    says(place.import(&adapter, "out"), &["`lora_bias` with `use_dora`", "merge_and_unload"]);
+    set(&adapter, "lora_bias", json!(false));
+    set(&adapter, "use_dora", json!(false));
+    says(place.import(&adapter, "out"), &["query.lora_magnitude_vector"]);
+    let adapter = place.adapter("bert-layers");
+    set(&adapter, "use_dora", json!(true));
+    says(place.import(&adapter, "out"), &["has no tensor", "query.lora_magnitude_vector"]);
+}

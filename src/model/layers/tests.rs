@@ -213,3 +213,30 @@ fn dora_on_an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
         assert!(shared.allclose(&copied, 1e-5, 1e-5, false), "{dropouts:?}");
     }
 }
+
+#[test]
+fn dora_on_a_base_in_bf16_multiplies_it_so_and_measures_lengths_in_32_bits() {
+    for dropouts in [[0.0; 3], [0.5, 0.0, 0.2]] {
+        let x = numbers(&[3, 7, 6], 10);
+        let [exact, rounded] = [Kind::Float, Kind::BFloat16].map(|kind| {
+            let mut params = Params::new(3);
+            let weight = numbers(&[5, 6], 1).to_kind(Kind::BFloat16);
+            params.freeze("layer.weight", weight.to_kind(kind));
+            params.train("layer.lora_A.weight", &[1, 2, 3].map(|n| numbers(&[2, 6], n)), true);
+            params.train("layer.lora_B.weight", &[4, 5, 6].map(|n| numbers(&[5, 2], n)), true);
+            params.train("layer.lora_magnitude_vector", &[7, 8, 9].map(|n| numbers(&[5], n)), true);
+            let settings = AdapterSettings { scales: vec![0.5, 1.0, 2.0], dropouts: dropouts.to_vec() };
+            Linear::new(&params, "layer", Some(&settings))
+        });
+        let y = rounded.forward(&x, &mut training());
+        assert_eq!(y.kind(), Kind::BFloat16);
+        let apart =
+            (y.to_kind(Kind::Float) - exact.forward(&x, &mut training())).abs().max().double_value(&[]);
+        assert!(apart > 0.0 && apart < 0.1, "{apart}");
+        let factor = |layer: &Linear| {
+            let adapter = layer.adapter.as_ref().unwrap();
+            adapter.magnitude.as_ref().unwrap().factor(&layer.out_in(), &adapter.a, &adapter.b)
+        };
+        assert_eq!(factor(&rounded), factor(&exact));
+    }
+}

@@ -97,6 +97,7 @@ fn keys_of_other_programs_are_told_by_ours() {
     ] {
         of(key, &format!("did you mean `{ours}`?"));
     }
+    of("use_dora", "did you mean `method` (`dora`)?");
     of("warmup_steps", "did you mean `warmup` (a share of all steps, for example 0.06)?");
     of("max_seq_length", "here it is `max_length`, which belongs in `task`");
     of("kfold", "it belongs at the top level of the file");
