@@ -52,7 +52,8 @@ fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
         | WeightsError::Adapters { .. }
         | WeightsError::Quantised { .. }
         | WeightsError::UntiedOutput { .. }
-        | WeightsError::NotFinite { .. }) => panic!("not about a file's content: {other}"),
+        | WeightsError::NotFinite { .. }
+        | WeightsError::Empty { .. }) => panic!("not about a file's content: {other}"),
     }
 }
 

@@ -79,7 +79,8 @@ fn fault(file: &[u8]) -> Fault {
         | WeightsError::Adapters { .. }
         | WeightsError::Quantised { .. }
         | WeightsError::UntiedOutput { .. }
-        | WeightsError::NotFinite { .. }) => panic!("not about the file's content: {other}"),
+        | WeightsError::NotFinite { .. }
+        | WeightsError::Empty { .. }) => panic!("not about the file's content: {other}"),
     }
 }
 

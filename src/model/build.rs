@@ -120,7 +120,7 @@ impl Frozen {
 /// finished model.
 ///
 /// # Errors
-/// When the folder's tensors do not fit the architecture.
+/// When the folder's tensors do not fit the architecture, or DoRA cannot train one of them.
 pub fn start(
     architecture: &Architecture,
     head: Head,
@@ -175,18 +175,16 @@ pub fn start_beside(
         let values: Vec<Tensor> = values.iter().map(|value| value.to_device(device)).collect();
         add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
-    let adapters = (!loras.is_empty()).then(|| {
-        for target in architecture.adapted(head, loras[0]) {
-            add_adapters(&mut params, &target, &loras, &keys, device);
-            match method {
-                Method::Dora(_) => add_magnitudes(&mut params, &target),
-                Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {}
-            }
+    for target in method.lora().map(|lora| architecture.adapted(head, lora)).unwrap_or_default() {
+        add_adapters(&mut params, &target, &loras, &keys, device);
+        match method {
+            Method::Dora(_) => add_magnitudes(&mut params, &target)?,
+            Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {}
         }
-        AdapterSettings {
-            scales: loras.iter().map(|lora| lora.scale()).collect(),
-            dropouts: loras.iter().map(|lora| lora.dropout).collect(),
-        }
+    }
+    let adapters = method.lora().map(|_| AdapterSettings {
+        scales: loras.iter().map(|lora| lora.scale()).collect(),
+        dropouts: loras.iter().map(|lora| lora.dropout).collect(),
     });
     Ok(Start { params, adapters })
 }
@@ -292,16 +290,24 @@ fn add_adapters(
 
 /// DoRA's lengths: those of the rows of the weight as it is multiplied, since B = 0. They decay as any other tensor
 /// whose name is not a bias's or a norm's, as in transformers' Trainer.
-fn add_magnitudes(params: &mut Params, target: &LinearShape) {
+///
+/// A row of zeros would have a length of 0, and be divided by it.
+fn add_magnitudes(params: &mut Params, target: &LinearShape) -> Result<(), WeightsError> {
     let inputs = if target.is_transposed { -2 } else { -1 };
-    let lengths = match params.weight(&format!("{}.weight", target.name)) {
+    let name = format!("{}.weight", target.name);
+    let lengths: Vec<Tensor> = match params.weight(&name) {
         Weight::Shared(weight) => {
             let lengths = magnitude::lengths(&weight, inputs);
             (0..params.slots()).map(|_| lengths.shallow_clone()).collect()
         }
         Weight::Stacked(weight) => magnitude::lengths(&weight, inputs).unbind(0),
     };
+    if let Some(none) = lengths.iter().find(|lengths| lengths.min().double_value(&[]) == 0.0) {
+        let output = usize::try_from(none.argmin(None, false).int64_value(&[])).expect("an index");
+        return Err(WeightsError::Empty { name, output });
+    }
     params.train(&format!("{}.lora_magnitude_vector", target.name), &lengths, true);
+    Ok(())
 }
 
 /// A tensor of the pretrained weights, in 32 bits.

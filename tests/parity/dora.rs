@@ -2,9 +2,10 @@
 //! model without biases, with rsLoRA's scale.
 
 use lorasweep::families::Head;
+use lorasweep::model::build::{self, Base};
 use lorasweep::model::params::Weight;
 use lorasweep::values::{Lora, Method};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, bert, decoders, gpt2};
 
@@ -63,4 +64,26 @@ fn lengths_start_as_those_of_the_base_where_nothing_is_changed_yet() {
         });
         assert_close("logits", &logits[0], &logits[1], 1e-7);
     }
+}
+
+#[test]
+fn a_row_of_zeros_is_named_before_anything_trains() {
+    let [(fixture, method), ..] = cases();
+    let folder = tempfile::tempdir().unwrap();
+    let model = Tensor::read_safetensors(fixture.folder.join("model.safetensors")).unwrap();
+    let name = "bert.encoder.layer.1.attention.self.value.weight";
+    for (_, tensor) in model.iter().filter(|(found, _)| found == name) {
+        let _ = tensor.get(7).zero_();
+    }
+    Tensor::write_safetensors(&model, folder.path().join("model.safetensors")).unwrap();
+    let start = |method: &Method| {
+        let base = Base::Read(lorasweep::model::weights::read(folder.path()).unwrap());
+        let trials = [super::trial(method.clone(), 1), super::trial(method.clone(), 2)];
+        build::start(&fixture.architecture, fixture.head, &trials, &base, Device::Cpu)
+    };
+    let said = start(&method).unwrap_err().to_string();
+    for words in [name, "output 7", "`targets`", "`method: lora`"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(start(&adapters(&["query", "value"], &["head"])).is_ok(), "LoRA divides by nothing");
 }

@@ -76,6 +76,13 @@ pub enum WeightsError {
         /// The first such element, counted in row-major order.
         element: usize,
     },
+    /// All weights of an output are 0, and DoRA divides by their length.
+    Empty {
+        /// The tensor.
+        name: String,
+        /// The output.
+        output: usize,
+    },
 }
 
 impl WeightsError {
@@ -109,6 +116,11 @@ impl WeightsError {
             Self::NotFinite { name, element } => {
                 format!("tensor `{name}` is NaN or infinite at element {element}")
             }
+            Self::Empty { name, output } => {
+                format!(
+                    "`method: dora` cannot adapt tensor `{name}`: its weights for output {output} are all 0"
+                )
+            }
         }
     }
 
@@ -131,6 +143,7 @@ impl WeightsError {
             Self::Quantised { .. } => {
                 "use the model that they were made from, in float32, float16 or bfloat16"
             }
+            Self::Empty { .. } => "leave its module out of `targets`, or use `method: lora`",
             Self::NotFinite { .. } => "take the weights from an earlier checkpoint or download them again",
         };
         Some(hint.to_owned())
@@ -146,7 +159,7 @@ impl WeightsError {
             | Self::UntiedOutput { folder }
             | Self::Quantised { folder, .. } => Some(folder),
             Self::Read { path, .. } | Self::File { path, .. } => Some(path),
-            Self::Absent { .. } | Self::Shape { .. } | Self::NotFinite { .. } => None,
+            Self::Absent { .. } | Self::Shape { .. } | Self::NotFinite { .. } | Self::Empty { .. } => None,
         };
         if let Some(place) = place
             && let Ok(rest) = place.strip_prefix(folder)
@@ -180,7 +193,8 @@ impl Error for WeightsError {
             | Self::Adapters { .. }
             | Self::UntiedOutput { .. }
             | Self::Quantised { .. }
-            | Self::NotFinite { .. } => None,
+            | Self::NotFinite { .. }
+            | Self::Empty { .. } => None,
         }
     }
 }
