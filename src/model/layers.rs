@@ -138,7 +138,7 @@ impl Linear {
                 let drops = adapter.dropout.iter().any(|p| pass.drops(*p));
                 let plain = if drops { self.without_bias(&read) } else { self.less_bias(&wide) };
                 let factor = magnitude.factor(&self.out_in(), &adapter.a, &b);
-                wide + (factor * adapter.add_to(&plain, &read, &b) - plain)
+                (factor * adapter.add_to(&plain, &read, &b)).g_sub_(&plain).g_add_(&wide)
             }
         };
         adapted.to_kind(y.kind())
