@@ -135,8 +135,8 @@ impl Footprint {
 /// Bytes that the backward pass of one row of `tokens` tokens needs: equation 1 of Korthikanti et al. 2022,
 /// `34 s h + 5 a s^2` per layer in half precision, with the feed-forward layer's width as its own term, values in
 /// single precision, and dropout masks of four bytes where there is dropout. Frozen layers keep less, so this is an
-/// upper bound for adapters; DoRA's keep more. A language model's logits count three times: themselves, their logarithmic
-/// probabilities, and the gradient.
+/// upper bound for adapters; DoRA's keep more. A language model's logits count three times: themselves, their
+/// logarithmic probabilities, and the gradient.
 pub(super) fn kept_per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> Kept {
     let blueprint = architecture.base(head);
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
