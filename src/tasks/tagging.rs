@@ -153,7 +153,8 @@ impl TaskKind for Tagging {
     }
 
     fn metrics(&self) -> &'static [Metric] {
-        if Scheme::of(&self.labels).is_some() { METRICS } else { OF_WORDS }
+        let are_spans = self.labels.is_empty() || Scheme::of(&self.labels).is_some();
+        if are_spans { METRICS } else { OF_WORDS }
     }
 
     fn tally(&self) -> Box<dyn Tally + '_> {

@@ -49,8 +49,9 @@ pub(super) fn check(
     let name = name(raw, profile, report);
     let tasks = task::check(raw, survey, report);
     let splitting = split::splitting(raw, survey, report);
-    let select = select::check(raw, report);
-    select::fits(raw, &tasks, select, report);
+    let named = select::check(raw, report);
+    select::fits(raw, &tasks, named, report);
+    let select = named.or_else(|| select::own(&tasks));
     let stop = stop::check(raw, report);
     let mut models = models::check(raw, survey, report);
     pairs::check(raw, survey, points.possible, &models, report);

@@ -14,6 +14,13 @@ pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metr
     metric(raw, "`select`", raw.select.as_ref()?, report).filter(|metric| Some(metric) != known.first())
 }
 
+/// The metric that selects where the sweep names none and the tasks' labels leave out the one of their kind.
+pub(super) fn own(tasks: &[Task]) -> Option<Metric> {
+    let objective = &tasks.first()?.objective;
+    let usual = crate::tasks::kind(objective.name())?.metrics().first().copied();
+    Some(objective.primary()).filter(|own| Some(*own) != usual)
+}
+
 /// Reports that a metric is not defined for a task with these labels.
 pub(super) fn fits(raw: &RawSweep, tasks: &[Task], metric: Option<Metric>, report: &mut Report) {
     let (Some(metric), Some(at)) = (metric, &raw.select) else { return };
