@@ -2,6 +2,7 @@
 //! Read `files.rs` next.
 
 mod added;
+mod chat;
 mod error;
 mod files;
 mod settings;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, Model, PostProcessor};
 
+pub use chat::{ChatError, ChatTemplate, EncodedChat, Rendered, Role, Turn};
 pub use error::{Fault, TokenizerError};
 pub use files::{content, files};
 pub use settings::python_class;
