@@ -72,6 +72,7 @@ impl Starter<'_> {
             Fields::Words { .. } => words::parts(self.kind_or_default(), file, &model)?,
             Fields::Documents { .. } => Self::documents(self.kind_or_default(), file, &model)?,
             Fields::Questions { .. } => Self::questions(self.kind_or_default(), file)?,
+            Fields::Conversations => Self::conversations(self.kind_or_default(), file, &model)?,
         };
         let (mut kind, mut keys) = (String::new(), String::new());
         line(&mut kind, &format!("kind: {}", parts.kind.name()), &parts.reason);
@@ -204,6 +205,30 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         let settings = Settings::language(survey.rows, blocks);
         let rows = settings.rows.map(|drawn| (survey.rows * drawn / blocks).max(1));
         draw(&mut task, rows, survey.rows, 1000);
+        Ok(Parts {
+            kind,
+            reason: String::new(),
+            rows: survey.rows,
+            columns: survey.columns,
+            task,
+            settings,
+            grid: decoder_grid(model),
+        })
+    }
+
+    fn conversations(
+        kind: &'static dyn TaskKind,
+        file: File<'_>,
+        model: &Model,
+    ) -> Result<Parts, SourceError> {
+        let request = SurveyRequest::as_it_is(file.path, Fields::Conversations);
+        let survey = sources::survey(&SurveyRequest { reading: file.reading, ..request })?;
+        let mut task =
+            String::from("  # test: test.jsonl    # evaluated once per trial, never used to select\n");
+        line(&mut task, "loss_on: assistant", "or all: the user's text is learned too");
+        line(&mut task, "max_length: 512", "tokens; longer conversations lose their last turns");
+        let settings = Settings::language(survey.rows, survey.rows);
+        draw(&mut task, settings.rows, survey.rows, 500);
         Ok(Parts {
             kind,
             reason: String::new(),

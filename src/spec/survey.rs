@@ -227,7 +227,10 @@ impl TaskFacts {
         let Some(objective) = task.objective(&[], &missing_too) else { return };
         let fields = match objective.fields() {
             Fields::Texts { target, .. } => Fields::Texts { text: &[], pair: &[], target },
-            fields @ (Fields::Words { .. } | Fields::Documents { .. } | Fields::Questions { .. }) => fields,
+            fields @ (Fields::Words { .. }
+            | Fields::Documents { .. }
+            | Fields::Questions { .. }
+            | Fields::Conversations) => fields,
         };
         let columns = task.column_names();
         let request = SurveyRequest {

@@ -1,5 +1,7 @@
 //! Owns a task's rows before they are tokenised. Reads no file.
 
+use crate::tokenizer::Turn;
+
 /// A task's rows in file order, after cleaning.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Examples {
@@ -25,6 +27,8 @@ pub enum Examples {
     Lines(Vec<String>),
     /// Questions with their contexts and answers.
     Questions(Vec<Question>),
+    /// Conversations.
+    Conversations(Vec<Conversation>),
 }
 
 /// The targets of rows.
@@ -58,6 +62,21 @@ pub struct Question {
     pub question: String,
     /// Gold answers, at least one.
     pub answers: Vec<String>,
+}
+
+/// What a user and a model say to each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its messages in their order.
+    pub turns: Vec<Turn>,
+}
+
+impl Conversation {
+    /// Bytes of all messages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.turns.iter().map(|turn| turn.content.len()).sum()
+    }
 }
 
 impl<'a> RowTarget<&'a [u32]> {
@@ -174,6 +193,7 @@ impl Examples {
             Self::Texts { texts, .. } | Self::Documents(texts) | Self::Lines(texts) => texts.len(),
             Self::Words { words, .. } => words.len(),
             Self::Questions(questions) => questions.len(),
+            Self::Conversations(all) => all.len(),
         }
     }
 
@@ -186,7 +206,8 @@ impl Examples {
             | Self::Words { .. }
             | Self::Documents(_)
             | Self::Lines(_)
-            | Self::Questions(_) => vec![0; self.rows()],
+            | Self::Questions(_)
+            | Self::Conversations(_) => vec![0; self.rows()],
         }
     }
 
@@ -201,7 +222,8 @@ impl Examples {
             Self::Texts { targets: Targets::Numbers(_), .. }
             | Self::Documents(_)
             | Self::Lines(_)
-            | Self::Questions(_) => &[],
+            | Self::Questions(_)
+            | Self::Conversations(_) => &[],
         }
     }
 
@@ -214,7 +236,8 @@ impl Examples {
             | Self::Words { .. }
             | Self::Documents(_)
             | Self::Lines(_)
-            | Self::Questions(_) => None,
+            | Self::Questions(_)
+            | Self::Conversations(_) => None,
         }
     }
 
@@ -228,6 +251,7 @@ impl Examples {
             Self::Words { words, .. } => words[row].iter().map(|word| word.len() + 1).sum(),
             Self::Documents(texts) | Self::Lines(texts) => texts[row].len(),
             Self::Questions(all) => all[row].context.len() + all[row].question.len(),
+            Self::Conversations(all) => all[row].bytes(),
         }
     }
 
@@ -259,6 +283,10 @@ impl Examples {
                 let (these, others) = split(questions, rows);
                 (Self::Questions(these), Self::Questions(others))
             }
+            Self::Conversations(all) => {
+                let (these, others) = split(all, rows);
+                (Self::Conversations(these), Self::Conversations(others))
+            }
         }
     }
 
@@ -277,6 +305,7 @@ impl Examples {
             Self::Documents(texts) => Self::Documents(chosen(texts, rows)),
             Self::Lines(lines) => Self::Lines(chosen(lines, rows)),
             Self::Questions(questions) => Self::Questions(chosen(questions, rows)),
+            Self::Conversations(all) => Self::Conversations(chosen(all, rows)),
         }
     }
 }

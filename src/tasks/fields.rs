@@ -42,6 +42,8 @@ pub enum Fields<'a> {
         /// What to do with questions without an answer; where absent, they are an error.
         unanswerable: Option<&'a Unanswerable>,
     },
+    /// Conversations, in whichever of the known columns a file has them.
+    Conversations,
 }
 
 /// The target of a text.
@@ -105,7 +107,9 @@ impl<'a> Fields<'a> {
     pub fn target(self) -> Target<'a> {
         match self {
             Self::Texts { target, .. } => target,
-            Self::Words { .. } | Self::Documents { .. } | Self::Questions { .. } => Target::None,
+            Self::Words { .. } | Self::Documents { .. } | Self::Questions { .. } | Self::Conversations => {
+                Target::None
+            }
         }
     }
 
@@ -123,7 +127,8 @@ impl<'a> Fields<'a> {
             | Self::Words { .. } => true,
             Self::Texts { target: Target::None | Target::Number { .. }, .. }
             | Self::Documents { .. }
-            | Self::Questions { .. } => false,
+            | Self::Questions { .. }
+            | Self::Conversations => false,
         }
     }
 

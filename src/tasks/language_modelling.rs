@@ -116,7 +116,13 @@ impl TaskKind for LanguageModelling {
                 sequences::documents(texts, end, max_length)
             }
             (Examples::Lines(lines), _) => sequences::running(lines, end, max_length),
-            (Examples::Texts { .. } | Examples::Words { .. } | Examples::Questions(_), _) => {
+            (
+                Examples::Texts { .. }
+                | Examples::Words { .. }
+                | Examples::Questions(_)
+                | Examples::Conversations(_),
+                _,
+            ) => {
                 unreachable!("rows are read as text")
             }
         };

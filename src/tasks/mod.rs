@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::values::ContentHash;
 
 pub use classification::{ClassWeights, Classification};
-pub use examples::{Examples, Question, RowTarget, Targets};
+pub use examples::{Conversation, Examples, Question, RowTarget, Targets};
 pub use fields::{Fields, Target, Written};
 pub use keys::{Classes, Given, KeyFault, KeyValue, TaskKey};
 pub use kind::{

@@ -301,9 +301,11 @@ fn answers_that_pandas_wrote_are_gold_answers() {
         let path = write(&folder, "q.csv", format!("context,question,answers\nIn May.,When?,\"{field}\"\n"));
         examples(&path, task(questions())).map(|read| match read {
             Examples::Questions(asked) => asked[0].answers.clone(),
-            Examples::Texts { .. } | Examples::Words { .. } | Examples::Documents(_) | Examples::Lines(_) => {
-                panic!("{read:?}")
-            }
+            Examples::Texts { .. }
+            | Examples::Words { .. }
+            | Examples::Documents(_)
+            | Examples::Lines(_)
+            | Examples::Conversations(_) => panic!("{read:?}"),
         })
     };
     assert_eq!(read("{'text': ['in May'], 'answer_start': [16]}").unwrap(), names(&["in May"]));

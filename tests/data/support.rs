@@ -117,6 +117,7 @@ pub(crate) fn examples(path: &Path, mut task: Task) -> Result<Examples, SourceEr
         Examples::Questions(questions) => {
             questions.iter().map(|q| q.context.len() + q.question.len() + q.answers[0].len()).sum()
         }
+        Examples::Conversations(all) => all.iter().map(|one| one.bytes()).sum(),
     };
     assert_eq!(bytes as u64, found.text_bytes);
     Ok(read)

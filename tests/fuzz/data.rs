@@ -117,7 +117,7 @@ fn read_rows(folder: &Path) {
     let text = ["text".to_owned()];
     let labelled = Fields::columns_of(&text, &[], Some("label"));
     let documents = Fields::Documents { text: &text, layout: TextLayout::Documents };
-    for fields in [labelled, documents, Fields::Questions { unanswerable: None }] {
+    for fields in [labelled, documents, Fields::Questions { unanswerable: None }, Fields::Conversations] {
         let request = SurveyRequest::as_it_is(path, fields);
         match sources::survey(&request) {
             Ok(found) => assert!(found.row_labels.is_empty() || found.row_labels.len() == found.rows),

@@ -128,7 +128,10 @@ impl<'a> Look<'a> {
         match self.task.objective.fields() {
             Fields::Texts { target: Target::Classes { .. }, .. } => ClassesOf::Sets,
             Fields::Words { .. } => ClassesOf::Words,
-            Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => ClassesOf::Rows,
+            Fields::Texts { .. }
+            | Fields::Documents { .. }
+            | Fields::Questions { .. }
+            | Fields::Conversations => ClassesOf::Rows,
         }
     }
 

@@ -100,6 +100,10 @@ fn keys(examples: &Examples, rows: &[u32]) -> Vec<Option<u64>> {
         Examples::Questions(all) => {
             rows.map(|row| key(&[&all[row].context, &all[row].question], 1)).collect()
         }
+        Examples::Conversations(all) => {
+            let said = |row: usize| all[row].turns.iter().map(|turn| turn.content.as_str());
+            rows.map(|row| key(&said(row).collect::<Vec<_>>(), 1)).collect()
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::Cursor;
 use polars::prelude::{IpcStreamReader, SerReader};
 
 use super::Problem;
-use super::frame::{broken, guarded, needed, no_text, note_classes, take};
+use super::chats;
+use super::frame::{broken, converse, guarded, needed, no_text, note_classes, take};
 use super::table::{ANSWERS, Located, Request, Table};
 
 const KIND: &str = "Arrow";
@@ -35,7 +36,8 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
     let kinds = schema.iter_values().map(|field| (field.name.to_string(), format!("{:?}", field.dtype)));
     no_text(kinds, &wanted)?;
     let answers = request.answers && table.has(ANSWERS);
-    let mut needed = needed(&wanted, answers);
+    let chats = if request.conversations { chats::columns(&table.names) } else { Vec::new() };
+    let mut needed = needed(&wanted, answers, &chats);
     if needed.is_empty() {
         // Counting the rows needs at least one column.
         needed.extend(table.names.first().cloned());
@@ -46,5 +48,6 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
         return Err((None, Problem::NoRows));
     }
     take(&mut table, &frame, (&wanted, request), KIND)?;
+    converse(&mut table, &frame, &chats, KIND)?;
     Ok(table)
 }

@@ -83,7 +83,17 @@ mod tests {
     fn read(text: &str, columns: Option<&[String]>) -> Result<Table, Located> {
         let reading = Reading::default();
         let wanted = vec!["words", "tags", "ner"];
-        parse(text, &Request { columns, lists: wanted.clone(), wanted, answers: false, reading: &reading })
+        parse(
+            text,
+            &Request {
+                columns,
+                lists: wanted.clone(),
+                wanted,
+                answers: false,
+                conversations: false,
+                reading: &reading,
+            },
+        )
     }
 
     #[test]

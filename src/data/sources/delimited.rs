@@ -6,8 +6,9 @@ use csv::{Reader, ReaderBuilder, StringRecord, Terminator};
 
 use super::Problem;
 use super::answers::{self, Answers};
+use super::chats;
 use super::table::{ANSWERS, Located, Place, Request, Table};
-use crate::tasks::{FileFormat, Reading};
+use crate::tasks::{Conversation, FileFormat, Reading};
 
 /// Most bytes used to guess a file's dialect.
 const SAMPLE: usize = 1 << 16;
@@ -63,6 +64,7 @@ pub(super) fn parse(text: &str, dialect: Dialect, request: &Request<'_>) -> Resu
     };
     let wanted = positions(&names, request)?;
     let answers = request.answers.then(|| names.iter().position(|name| name == ANSWERS)).flatten();
+    let chats = if request.conversations { chats::columns(&names) } else { Vec::new() };
     let mut table = Table { names, ..Table::default() };
     let mut columns = vec![Vec::new(); wanted.len()];
     let mut wrapped = 0;
@@ -89,6 +91,12 @@ pub(super) fn parse(text: &str, dialect: Dialect, request: &Request<'_>) -> Resu
             wrapped += wanted.iter().filter(|(_, at)| is_wrapped(&fields[*at], dialect)).count();
             if let Some(at) = answers {
                 table.answers.push(gold(&fields[at]).map_err(|problem| (Some(place), problem))?);
+            }
+            if !chats.is_empty() {
+                let found = conversations(&table.names, &chats, &fields).map_err(|p| (Some(place), p))?;
+                table.rows += found.len() - 1;
+                table.lines.resize(table.rows, line);
+                table.conversations.extend(found);
             }
             for (values, (_, at)) in columns.iter_mut().zip(&wanted) {
                 values.push(std::mem::take(&mut fields[*at]));
@@ -143,6 +151,17 @@ fn gold(field: &str) -> Result<Vec<String>, Problem> {
         Answers::Listed(answers) => Ok(answers),
         Answers::Cut => Err(Problem::CutAnswers(answers::beginning(field))),
     }
+}
+
+/// The conversations of a row; a missing value is an empty field.
+fn conversations(
+    names: &[String],
+    columns: &[&str],
+    fields: &[String],
+) -> Result<Vec<Conversation>, Problem> {
+    let is_part = |(name, field): &(&String, &String)| columns.contains(&name.as_str()) && !field.is_empty();
+    let parts = names.iter().zip(fields).filter(is_part);
+    chats::of_row(parts.map(|(name, field)| (name.clone(), field.as_str().into())).collect())
 }
 
 /// Whether a field that is taken as it is looks like one that CSV would quote.

@@ -102,6 +102,17 @@ pub enum Problem {
         /// Number of such rows; the place is the first one's.
         rows: usize,
     },
+    /// No columns with conversations: the existing ones.
+    NoConversations(Vec<String>),
+    /// A value that is not a list of turns, or a turn that is not text.
+    NotTurns {
+        /// The column.
+        column: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
+    /// A turn of a role that is none of a conversation's; empty where it has none.
+    UnknownRole(String),
     /// Gold answers that are cut off: their beginning.
     CutAnswers(String),
     /// A document that is not JSON.
@@ -211,6 +222,12 @@ impl fmt::Display for SourceError {
             Problem::NoAnswer { rows } => {
                 write!(f, "the question has no answer; {} in all", counted(*rows, "such question"))
             }
+            Problem::NoConversations(_) => write!(f, "no columns with conversations"),
+            Problem::NotTurns { column, found } => {
+                write!(f, "column `{column}` has {found} where a turn or its text should be")
+            }
+            Problem::UnknownRole(role) if role.is_empty() => write!(f, "a turn has no role"),
+            Problem::UnknownRole(role) => write!(f, "a turn has the role `{role}`"),
             Problem::CutAnswers(start) => write!(f, "the answers are not whole: `{start}`"),
             Problem::NotJson(detail) => write!(f, "not JSON: {detail}"),
             Problem::NoRowsInside(keys) if keys.is_empty() => write!(f, "JSON without rows in it"),

@@ -150,7 +150,9 @@ impl Files {
         let answers = matches!(request.fields, Fields::Questions { .. });
         let wanted = super::columns(request.fields);
         let lists = super::lists(request.fields);
-        let request = Request { columns: request.columns, wanted, lists, answers, reading: request.reading };
+        let conversations = matches!(request.fields, Fields::Conversations);
+        let (columns, reading) = (request.columns, request.reading);
+        let request = Request { columns, wanted, lists, answers, conversations, reading };
         let (format, packing) = match layout {
             Layout::Tables(format, packing) => (format, packing),
             Layout::Classes(classes) => return texts_of_classes(path, all, classes, &request),

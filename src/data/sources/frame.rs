@@ -4,10 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{Column, DataFrame, DataType, PolarsError, PolarsResult, Series};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Problem;
 use super::answers::{self, Answers};
+use super::chats;
 use super::table::{ANSWERS, Gap, Located, Place, Request, Table};
 
 /// Runs a reader that panics on some damaged files; nothing shared outlives such a panic.
@@ -56,9 +57,56 @@ pub(super) fn take(
     Ok(())
 }
 
+/// Takes the conversations in these columns; each is a row of the table.
+pub(super) fn converse(
+    table: &mut Table,
+    frame: &DataFrame,
+    columns: &[&str],
+    kind: &'static str,
+) -> Result<(), Located> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let mut rows = vec![Map::new(); table.rows];
+    for name in columns {
+        let column = frame.column(name).map_err(broken(kind))?;
+        let values = nested(column.as_materialized_series()).map_err(broken(kind))?;
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.insert((*name).to_owned(), value);
+        }
+    }
+    for (at, row) in rows.into_iter().enumerate() {
+        let place = Place { row: Some(at + 1), line: None };
+        table.conversations.extend(chats::of_row(row).map_err(|problem| (Some(place), problem))?);
+    }
+    table.rows = table.conversations.len();
+    Ok(())
+}
+
+/// A column's values with the lists and structs in them; all else is text.
+fn nested(series: &Series) -> PolarsResult<Vec<Value>> {
+    if let DataType::Struct(fields) = series.dtype() {
+        let mut rows: Vec<Map<String, Value>> = vec![Map::new(); series.len()];
+        for field in fields {
+            let values = nested(&series.struct_()?.field_by_name(&field.name)?)?;
+            for (row, value) in rows.iter_mut().zip(values) {
+                row.insert(field.name.to_string(), value);
+            }
+        }
+        return Ok(rows.into_iter().map(Value::Object).collect());
+    }
+    if let DataType::List(_) = series.dtype() {
+        let row = |row: Option<Series>| row.map_or(Ok(Value::Null), |list| nested(&list).map(Value::Array));
+        return series.list()?.series_iter().map(row).collect();
+    }
+    let texts = series.cast(&DataType::String)?;
+    Ok(texts.str()?.iter().map(|text| text.map_or(Value::Null, Value::from)).collect())
+}
+
 /// The columns that the reader must load.
-pub(super) fn needed(wanted: &[&str], answers: bool) -> Vec<String> {
-    wanted.iter().copied().chain(answers.then_some(ANSWERS)).map(str::to_owned).collect()
+pub(super) fn needed(wanted: &[&str], answers: bool, more: &[&str]) -> Vec<String> {
+    let all = wanted.iter().chain(more).copied().chain(answers.then_some(ANSWERS));
+    all.map(str::to_owned).collect()
 }
 
 /// An error if a wanted column holds values without a text form; `kinds` are all columns with the type in their

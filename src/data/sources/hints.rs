@@ -29,6 +29,11 @@ impl SourceError {
             Problem::Ending(ending) => wanted_endings(ending),
             Problem::OtherKind(kind) => kind.remedy.into(),
             Problem::Encoding { guess, .. } => converted(guess.as_ref()),
+            Problem::NoConversations(columns) => format!(
+                "the columns are `{}`; conversations are in `messages`, `conversations`, `instruction` with \
+                 `output` or `instances`, or `prompt` with `completion`",
+                columns.join("`, `")
+            ),
             Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
             Problem::Feather
             | Problem::Bomb { .. }
@@ -47,6 +52,8 @@ impl SourceError {
             | Problem::NotNumbers { .. }
             | Problem::TooLarge { .. }
             | Problem::NoAnswer { .. }
+            | Problem::NotTurns { .. }
+            | Problem::UnknownRole(_)
             | Problem::CutAnswers(_)
             | Problem::NotJson(_)
             | Problem::NoRowsInside(_)
@@ -98,6 +105,13 @@ fn of_rows(problem: &Problem) -> &'static str {
             "SQuAD 2.0 has such questions: leave them out with `unanswerable: drop`, \
              or train an answer to them: `unanswerable: \"no answer\"`"
         }
+        Problem::NotTurns { .. } => {
+            "a turn is an object with `role` and `content`, or `from` and `value`; its content is a text, or a list of \
+             `{\"type\": \"text\", \"text\": …}`"
+        }
+        Problem::UnknownRole(_) => {
+            "roles are `system`, `user` (or `human`) and `assistant` (or `gpt`): rewrite such turns, or remove them"
+        }
         Problem::CutAnswers(_) => {
             "write the file again from its source, as JSON Lines: \
              `df.to_json(…, orient=\"records\", lines=True)`"
@@ -121,6 +135,7 @@ fn of_rows(problem: &Problem) -> &'static str {
         | Problem::Ending(_)
         | Problem::OtherKind(_)
         | Problem::Encoding { .. }
+        | Problem::NoConversations(_)
         | Problem::MissingColumn { .. } => "",
     }
 }

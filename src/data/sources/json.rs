@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Problem;
 use super::answers;
+use super::chats;
 use super::squad;
 use super::table::{ANSWERS, IS_IMPOSSIBLE, Located, Place, Request, Table};
 
@@ -55,8 +56,7 @@ fn rows_of_lines(text: &str, request: &Request<'_>) -> Result<Table, Located> {
         let place = Some(Place { row: Some(rows.table.rows + 1), line: Some(line) });
         let object =
             serde_json::from_str(text).map_err(|error| (place, Problem::NotAnObject(reason(&error))))?;
-        rows.table.lines.push(line);
-        rows.add(object)?;
+        rows.add(object, Some(line))?;
     }
     rows.finish()
 }
@@ -66,6 +66,9 @@ fn document(document: Value, request: &Request<'_>) -> Result<Table, Located> {
     match document {
         Value::Array(rows) if nests(&rows) => squad::table(Value::Array(rows), request),
         Value::Array(rows) => rows_of_list(rows, request),
+        Value::Object(object) if request.conversations && chats::is_row(&object) => {
+            rows_of_list(vec![Value::Object(object)], request)
+        }
         Value::Object(mut object) => {
             let list = match object.get("data") {
                 Some(Value::Array(_)) => Some("data".to_owned()),
@@ -161,7 +164,7 @@ fn rows_of_list(list: Vec<Value>, request: &Request<'_>) -> Result<Table, Locate
         let Value::Object(object) = row else {
             return Err((Some(place), Problem::NotAnObject(format!("found {}", kind(&row)))));
         };
-        rows.add(object)?;
+        rows.add(object, None)?;
     }
     rows.finish()
 }
@@ -181,12 +184,21 @@ impl<'r> Rows<'r> {
         Self { request, table: Table::default(), known: HashSet::new(), columns }
     }
 
-    fn add(&mut self, mut object: Object) -> Result<(), Located> {
+    /// Adds an object, which begins at this line.
+    fn add(&mut self, mut object: Object, line: Option<usize>) -> Result<(), Located> {
         let row = self.table.rows;
         self.table.rows += 1;
+        self.table.lines.extend(line);
         for key in object.keys().filter(|key| !self.known.contains(*key)).cloned().collect::<Vec<_>>() {
             self.known.insert(key.clone());
             self.table.names.push(key);
+        }
+        if self.request.conversations {
+            let found = chats::of_row(object).map_err(|problem| (Some(self.table.place(row)), problem))?;
+            self.table.rows = row + found.len();
+            self.table.lines.resize(line.map_or(0, |_| self.table.rows), line.unwrap_or_default());
+            self.table.conversations.extend(found);
+            return Ok(());
         }
         let impossible = object.get(IS_IMPOSSIBLE).and_then(Value::as_bool) == Some(true);
         if self.request.answers {
@@ -233,7 +245,7 @@ fn text_of(value: Option<Value>) -> Result<Option<String>, &'static str> {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a text",
         Value::Number(_) => "a number",

@@ -10,6 +10,7 @@
 
 mod answers;
 mod arrow;
+mod chats;
 mod conll;
 mod delimited;
 mod error;
@@ -116,7 +117,8 @@ pub struct LeftOut {
     pub rare_class: usize,
     /// The text is blank, and each row is its own document.
     pub blank: usize,
-    /// The question has no answer, and the task leaves such questions out.
+    /// The question has no answer, and the task leaves such questions out; or a conversation has no turn of the
+    /// assistant, or a blank one.
     pub unanswered: usize,
 }
 
@@ -154,8 +156,8 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
             way_out: table.way_out.clone(),
         };
         let wanted = columns(request.fields);
-        let absent = |name: &&str| !matches!(request.fields, Fields::Questions { .. }) && !table.has(name);
-        if wanted.iter().any(absent) {
+        let needed = !matches!(request.fields, Fields::Questions { .. });
+        if needed && wanted.iter().any(|name| !table.has(name)) {
             let (row_labels, label_names) = rows::index_classes(&rows::class_names(table, request));
             return Ok(Survey { row_labels, label_names, ..found });
         }
@@ -164,9 +166,11 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
             Rows::Labelled(Labelled { targets: Targets::Classes(names), .. }) => rows::index_classes(names),
             Rows::Labelled(Labelled { targets: Targets::Lists(names), .. })
             | Rows::Words { tags: names, .. } => (Vec::new(), many::names(names, request.fields)),
-            Rows::Labelled(_) | Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => {
-                (Vec::new(), Vec::new())
-            }
+            Rows::Labelled(_)
+            | Rows::Documents(_)
+            | Rows::Lines(_)
+            | Rows::Questions(_)
+            | Rows::Conversations(_) => (Vec::new(), Vec::new()),
         };
         let (rows, text_bytes, empty_texts) = (kept.count(), kept.text_bytes(), kept.empty_texts());
         Ok(Survey { rows, left_out, empty_texts, text_bytes, row_labels, label_names, ..found })
@@ -218,6 +222,7 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
             Rows::Documents(texts) => Examples::Documents(texts),
             Rows::Lines(lines) => Examples::Lines(lines),
             Rows::Questions(questions) => Examples::Questions(questions),
+            Rows::Conversations(all) => Examples::Conversations(all),
         })
     };
     load(&gathered.table).map_err(|located| gathered.error(located))
@@ -291,7 +296,10 @@ fn lists(fields: Fields<'_>) -> Vec<&str> {
             vec![column]
         }
         Fields::Words { words, tags, .. } => vec![words, tags],
-        Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => Vec::new(),
+        Fields::Texts { .. }
+        | Fields::Documents { .. }
+        | Fields::Questions { .. }
+        | Fields::Conversations => Vec::new(),
     }
 }
 
@@ -305,5 +313,7 @@ fn columns(fields: Fields<'_>) -> Vec<&str> {
         Fields::Documents { text: [], .. } => vec![TEXT],
         Fields::Documents { text, .. } => text.iter().map(String::as_str).collect(),
         Fields::Questions { .. } => vec![CONTEXT, QUESTION],
+        // Their columns are not texts, and are found by their names.
+        Fields::Conversations => Vec::new(),
     }
 }

@@ -5,7 +5,8 @@ use std::io::Cursor;
 use polars::prelude::{ParallelStrategy, ParquetReader, SerReader};
 
 use super::Problem;
-use super::frame::{broken, guarded, needed, no_text, note_classes, take};
+use super::chats;
+use super::frame::{broken, converse, guarded, needed, no_text, note_classes, take};
 use super::table::{ANSWERS, Located, Request, Table};
 
 const KIND: &str = "Parquet";
@@ -35,11 +36,13 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
     let kinds = schema.iter_values().map(|field| (field.name.to_string(), format!("{:?}", field.dtype)));
     no_text(kinds, &wanted)?;
     let answers = request.answers && table.has(ANSWERS);
-    let needed = needed(&wanted, answers);
+    let chats = if request.conversations { chats::columns(&table.names) } else { Vec::new() };
+    let needed = needed(&wanted, answers, &chats);
     if needed.is_empty() {
         return Ok(table);
     }
     let frame = reader.with_columns(Some(needed)).finish().map_err(broken(KIND))?;
     take(&mut table, &frame, (&wanted, request), KIND)?;
+    converse(&mut table, &frame, &chats, KIND)?;
     Ok(table)
 }

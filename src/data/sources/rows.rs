@@ -4,8 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::data::clean;
-use crate::tasks::{Cleaning, Fields, Question, Regression, Target, Targets, TextLayout, Unanswerable};
+use crate::tasks::{
+    Cleaning, Conversation, Fields, Question, Regression, Target, Targets, TextLayout, Unanswerable,
+};
+use crate::tokenizer::{Role, Turn};
 
+use super::chats;
 use super::labels::{self, Class, Naming};
 use super::many;
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
@@ -24,6 +28,7 @@ pub(super) enum Rows {
     /// Lines of one text.
     Lines(Vec<String>),
     Questions(Vec<Question>),
+    Conversations(Vec<Conversation>),
 }
 
 /// The remaining rows of a table, and the number of rows left out.
@@ -64,6 +69,7 @@ pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> R
             documents(table, text, plain && layout == TextLayout::Blocks, request.cleaning)?
         }
         Fields::Questions { unanswerable } => questions(table, request.cleaning, unanswerable)?,
+        Fields::Conversations => conversations(table, request.cleaning)?,
     };
     if kept.rows.count() == 0 { Err((None, Problem::NothingLeft)) } else { Ok(kept) }
 }
@@ -91,6 +97,7 @@ impl Rows {
             Self::Words { words, .. } => words.len(),
             Self::Documents(texts) | Self::Lines(texts) => texts.len(),
             Self::Questions(questions) => questions.len(),
+            Self::Conversations(all) => all.len(),
         }
     }
 
@@ -104,7 +111,7 @@ impl Rows {
             Self::Labelled(Labelled { texts, pairs: None, .. }) | Self::Documents(texts) => {
                 texts.iter().filter(|text| blank(text)).count()
             }
-            Self::Words { .. } | Self::Lines(_) => 0,
+            Self::Words { .. } | Self::Lines(_) | Self::Conversations(_) => 0,
             Self::Questions(asked) => asked.iter().filter(|asked| blank(&asked.context)).count(),
         }
     }
@@ -120,6 +127,7 @@ impl Rows {
                 .iter()
                 .map(|asked| asked.context.len() + asked.question.len() + asked.answers[0].len())
                 .sum(),
+            Self::Conversations(all) => all.iter().map(Conversation::bytes).sum(),
         };
         bytes as u64
     }
@@ -271,7 +279,10 @@ pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String
         Fields::Texts { target: Target::Class { column, .. }, .. } if !column.is_empty() => {
             table.column(column).unwrap_or_default().iter().for_each(|value| count(value));
         }
-        Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => {}
+        Fields::Texts { .. }
+        | Fields::Documents { .. }
+        | Fields::Questions { .. }
+        | Fields::Conversations => {}
     }
     counts
 }
@@ -326,6 +337,30 @@ fn questions(
         }
     }
     Ok(Kept { rows: Rows::Questions(questions), left_out })
+}
+
+/// Conversations in which every turn of the assistant says something.
+fn conversations(table: &Table, cleaning: &Cleaning) -> Result<Kept, Located> {
+    if chats::columns(&table.names).is_empty() {
+        return Err((None, Problem::NoConversations(table.names.clone())));
+    }
+    let mut kept = Vec::with_capacity(table.rows);
+    let mut left_out = LeftOut::default();
+    for conversation in &table.conversations {
+        let mut texts: Vec<String> = conversation.turns.iter().map(|turn| turn.content.clone()).collect();
+        clean::strip(&mut texts, cleaning);
+        let turns = conversation.turns.iter().zip(texts).map(|(turn, text)| Turn::new(turn.role, text));
+        let turns: Vec<Turn> = turns.collect();
+        let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
+        if answers.clone().next().is_none() || answers.clone().any(|turn| turn.content.trim().is_empty()) {
+            left_out.unanswered += 1;
+        } else if long_enough(turns.iter().map(|turn| &turn.content), cleaning) {
+            kept.push(Conversation { turns });
+        } else {
+            left_out.few_words += 1;
+        }
+    }
+    Ok(Kept { rows: Rows::Conversations(kept), left_out })
 }
 
 /// Whether the texts of a row together have enough words.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Problem;
 use super::sniff::WayOut;
-use crate::tasks::Reading;
+use crate::tasks::{Conversation, Reading};
 
 /// Column of the text that a question is about.
 pub(super) const CONTEXT: &str = "context";
@@ -41,6 +41,8 @@ pub(super) struct Table {
     pub(super) texts: HashMap<String, Vec<String>>,
     /// Each row's gold answers, if wanted and present.
     pub(super) answers: Vec<Vec<String>>,
+    /// Each row's conversation, if wanted and present.
+    pub(super) conversations: Vec<Conversation>,
     /// Line at which each row begins, counted from 1 in its file; empty where rows have no lines.
     pub(super) lines: Vec<usize>,
     /// Columns that were read and lack values in some rows, where their text is empty.
@@ -82,6 +84,8 @@ pub(super) struct Request<'a> {
     pub(super) lists: Vec<&'a str>,
     /// Whether to read gold answers too.
     pub(super) answers: bool,
+    /// Whether to read conversations; each is then a row.
+    pub(super) conversations: bool,
     /// The task's keys about reading files.
     pub(super) reading: &'a Reading,
 }
@@ -114,6 +118,7 @@ impl Table {
             self.texts.entry(name).or_default().extend(values);
         }
         self.answers.extend(other.answers);
+        self.conversations.extend(other.conversations);
         self.lines.extend(other.lines);
     }
 
