@@ -20,7 +20,7 @@ use crate::families::blueprint::Sees;
 use crate::families::{Architecture, Head, LinearShape, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
 use crate::record::{RunRecord, TrialRecord};
-use crate::tasks::Purpose;
+use crate::tasks::{Chat, Purpose};
 use crate::values::{Lora, Method};
 
 /// Exports a finished trial to `out` and returns the written files: its adapter, or the whole model where it
@@ -48,6 +48,9 @@ pub fn export(
         }
     }
     draft.tokenizer(&loaded.tokenizer)?;
+    if let Purpose::Chat(Chat { template: Some(template), .. }) = &loaded.manifest.purpose {
+        draft.chat_template(template)?;
+    }
     draft.finish()
 }
 
@@ -177,7 +180,7 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
             config.insert("problem_type".to_owned(), json!(problem.name()));
         }
         Purpose::Tagging { labels } => name_labels(&mut config, labels),
-        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => {}
+        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) | Purpose::Chat(_) => {}
     }
     config
 }

@@ -16,7 +16,7 @@ use crate::model::weights::Kind;
 use crate::tokenizer;
 
 /// Files of a tokenizer that only Python reads.
-const BESIDE_TOKENIZER: [&str; 7] = [
+const BESIDE_TOKENIZER: [&str; 9] = [
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
@@ -24,7 +24,11 @@ const BESIDE_TOKENIZER: [&str; 7] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    CHAT_TEMPLATE,
+    "chat_template.json",
 ];
+/// The file with the template that turns conversations into text.
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// A tensor to be written.
 #[derive(Debug)]
@@ -123,6 +127,14 @@ impl Draft {
             // A file that cannot be parsed here is copied unchanged.
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// Writes a chat template, which Python prefers to that of the tokenizer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn chat_template(&self, text: &str) -> Result<(), AdapterError> {
+        self.write(CHAT_TEMPLATE, text.as_bytes())
     }
 
     /// Renames the folder to its final name and returns its files.

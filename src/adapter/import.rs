@@ -228,7 +228,7 @@ fn purpose(
             (Some(labels.clone()), *pairs, Some(*problem))
         }
         Some(Purpose::Tagging { labels }) => (Some(labels.clone()), false, None),
-        Some(Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) | None => {
+        Some(Purpose::LanguageModelling | Purpose::QuestionAnswering(_) | Purpose::Chat(_)) | None => {
             (base.labels().filter(|own| own.len() == classes), false, None)
         }
     };

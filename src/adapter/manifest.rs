@@ -54,7 +54,8 @@ impl Manifest {
     pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
         let format = match &purpose {
             Purpose::Classification { problem: Problem::MultiLabel | Problem::Regression, .. }
-            | Purpose::Tagging { .. } => FORMAT,
+            | Purpose::Tagging { .. }
+            | Purpose::Chat(_) => FORMAT,
             Purpose::Classification { problem: Problem::SingleLabel, .. }
             | Purpose::LanguageModelling
             | Purpose::QuestionAnswering(_) => FIRST_FORMAT,

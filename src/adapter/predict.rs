@@ -11,7 +11,7 @@ use crate::families::Architecture;
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{InputRow, Inputs, Model};
-use crate::tasks::{Encoder, Problem, Prompts, Purpose, QuestionAnswering};
+use crate::tasks::{Encoder, Problem, Prompts, Purpose};
 use crate::tokenizer::Tokenizer;
 
 /// Most tokens in one batch, padding counted.
@@ -104,9 +104,8 @@ pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, 
             classify(loaded, (&model, &tokenizer), (labels, *problem), question)
         }
         Purpose::Tagging { labels } => tagged::tag(loaded, (&model, &tokenizer), labels, question),
-        Purpose::LanguageModelling => go_on(loaded, (&model, &tokenizer), None, question),
-        Purpose::QuestionAnswering(answering) => {
-            go_on(loaded, (&model, &tokenizer), Some(answering), question)
+        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) | Purpose::Chat(_) => {
+            go_on(loaded, (&model, &tokenizer), Asked::of(loaded, &tokenizer, question)?, question)
         }
     })
 }
@@ -162,10 +161,54 @@ fn answer(labels: &[String], problem: Problem, values: Vec<f32>) -> AnswerKind {
     }
 }
 
+/// What a model that writes is asked.
+struct Asked {
+    prompts: Vec<Vec<u32>>,
+    /// The token that ends an answer, besides the one that ends a text.
+    stop: Option<u32>,
+    /// Longest answer where the caller does not say it, in tokens.
+    longest: Option<usize>,
+    /// Whether an answer is a text of its own, rather than the rest of one.
+    answers: bool,
+}
+
+impl Asked {
+    fn of(loaded: &Loaded, tokenizer: &Tokenizer, question: &Question<'_>) -> Result<Self, AdapterError> {
+        let plain = || tokenizer.encode_plain(question.texts);
+        let manifest = &loaded.manifest;
+        Ok(match (&manifest.purpose, question.seconds) {
+            (Purpose::QuestionAnswering(answering), seconds) => {
+                let prompts = match seconds {
+                    Some(contexts) => {
+                        let max_length = manifest.max_length.min(manifest.architecture.max_length());
+                        let by = Encoder { tokenizer, max_length };
+                        let prompts = Prompts::new(answering, by).map_err(unanswerable)?;
+                        let pairs = contexts.iter().zip(question.texts);
+                        let prompts = pairs.map(|(context, text)| prompts.prompt(context, text, 0));
+                        prompts.collect::<Result<_, _>>().map_err(unanswerable)?
+                    }
+                    None => plain()?,
+                };
+                Self { prompts, stop: None, longest: Some(answering.max_new_tokens), answers: true }
+            }
+            (Purpose::Chat(chat), _) => {
+                let prompts = question.texts.iter().map(|text| chat.prompt(text, tokenizer));
+                let prompts: Vec<_> = prompts.collect::<Result<_, _>>().map_err(unwritable)?;
+                let stop = prompts.iter().find_map(|(_, stop)| *stop);
+                let prompts = prompts.into_iter().map(|(prompt, _)| prompt).collect();
+                Self { prompts, stop, longest: chat.max_new_tokens, answers: true }
+            }
+            (Purpose::LanguageModelling | Purpose::Classification { .. } | Purpose::Tagging { .. }, _) => {
+                Self { prompts: plain()?, stop: None, longest: None, answers: false }
+            }
+        })
+    }
+}
+
 fn go_on(
     loaded: &Loaded,
     (model, tokenizer): (&Model, &Tokenizer),
-    answering: Option<&QuestionAnswering>,
+    asked: Asked,
     question: &Question<'_>,
 ) -> Result<Vec<Answer>, AdapterError> {
     let end = tokenizer.end_of_text().ok_or_else(|| AdapterError::Question {
@@ -173,21 +216,11 @@ fn go_on(
         hint: "name it as `eos_token` in tokenizer_config.json".to_owned(),
     })?;
     let architecture = &loaded.manifest.architecture;
-    let asked = question.max_new_tokens.or(answering.map(|answering| answering.max_new_tokens));
+    let Asked { prompts, stop, longest, answers: whole } = asked;
+    let ends: Vec<u32> = stop.into_iter().chain([end]).collect();
     // A model has no positions beyond its longest sequence.
-    let new = asked.unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
-    let prompts = match (answering, question.seconds) {
-        (Some(answering), Some(contexts)) => {
-            let max_length = loaded.manifest.max_length.min(architecture.max_length());
-            let prompts = Prompts::new(answering, Encoder { tokenizer, max_length }).map_err(unanswerable)?;
-            let pairs = contexts.iter().zip(question.texts);
-            pairs
-                .map(|(context, text)| prompts.prompt(context, text, 0))
-                .collect::<Result<_, _>>()
-                .map_err(unanswerable)?
-        }
-        (Some(_) | None, _) => tokenizer.encode_plain(question.texts)?,
-    };
+    let new =
+        question.max_new_tokens.or(longest).unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
     // The end of a prompt matters most, so its start is cut; where prompt and generated text both need more
     // room, each gets half of the positions.
     let room = architecture.max_length() - new.min(architecture.max_length() / 2);
@@ -199,9 +232,9 @@ fn go_on(
     let mut answers = Vec::with_capacity(prompts.len());
     for some in prompts.chunks(PROMPTS) {
         let some: Vec<&[u32]> = some.iter().map(Vec::as_slice).collect();
-        for (prompt, tokens) in some.iter().zip(model.generate(&some, new, end)) {
+        for (prompt, tokens) in some.iter().zip(model.generate(&some, new, &ends)) {
             let text = tokenizer.decode(&tokens)?;
-            let text = if answering.is_some() { text.trim().to_owned() } else { text };
+            let text = if whole { text.trim().to_owned() } else { text };
             let logits = if question.logits { next(model, prompt, architecture) } else { Vec::new() };
             answers.push(Answer { kind: AnswerKind::Text(text), logits });
         }
@@ -230,5 +263,12 @@ fn unanswerable(error: impl std::fmt::Display) -> AdapterError {
     AdapterError::Question {
         message: error.to_string(),
         hint: "shorten the question, or give the whole prompt as the text, without `--pair`".to_owned(),
+    }
+}
+
+fn unwritable(error: impl std::fmt::Display) -> AdapterError {
+    AdapterError::Question {
+        message: error.to_string(),
+        hint: "put the tokenizer's files beside the model again, its chat template among them".to_owned(),
     }
 }

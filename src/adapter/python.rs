@@ -54,7 +54,7 @@ fn arguments(manifest: &Manifest, base: &BaseModel) -> Vec<(&'static str, String
     let (labels, problem) = match &manifest.purpose {
         Purpose::Classification { labels, problem, .. } => (labels.as_slice(), Some(*problem)),
         Purpose::Tagging { labels } => (labels.as_slice(), None),
-        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => (&[][..], None),
+        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) | Purpose::Chat(_) => (&[][..], None),
     };
     if !labels.is_empty() {
         all.push(("num_labels", labels.len().to_string()));
@@ -92,6 +92,20 @@ fn ask(manifest: &Manifest) -> String {
                 if start < end and (start == 0 or text[start - 1].isspace()):\n        \
                 print(text[start:].split()[0], model.config.id2label[tag])\n"
             .to_owned();
+    }
+    if let Purpose::Chat(chat) = &manifest.purpose {
+        let system =
+            chat.system.iter().map(|said| format!("{{\"role\": \"system\", \"content\": {}}}, ", text(said)));
+        return format!(
+            "messages = [{}{{\"role\": \"user\", \"content\": \"a question\"}}]\n\
+             inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, \
+             return_tensors=\"pt\")\n\
+             tokens = model.generate(**inputs, max_new_tokens={}, do_sample=False, \
+             pad_token_id=tokenizer.eos_token_id)\n\
+             print(tokenizer.decode(tokens[0, inputs[\"input_ids\"].shape[1]:], skip_special_tokens=True))\n",
+            system.collect::<String>(),
+            chat.max_new_tokens.unwrap_or(50),
+        );
     }
     let Purpose::Classification { pairs, problem, .. } = &manifest.purpose else {
         return "inputs = tokenizer(\"a text\", return_tensors=\"pt\")\n\

@@ -202,7 +202,10 @@ mod asked {
     ) -> Result<(), AppError> {
         let names: &[String] = match purpose {
             Purpose::Classification { labels, .. } => labels,
-            Purpose::Tagging { .. } | Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => &[],
+            Purpose::Tagging { .. }
+            | Purpose::LanguageModelling
+            | Purpose::QuestionAnswering(_)
+            | Purpose::Chat(_) => &[],
         };
         if args.json || args.logits {
             let lines: String =
@@ -226,7 +229,10 @@ mod asked {
     fn says_probabilities(purpose: &Purpose) -> bool {
         match purpose {
             Purpose::Classification { problem, .. } => *problem != Problem::Regression,
-            Purpose::Tagging { .. } | Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => false,
+            Purpose::Tagging { .. }
+            | Purpose::LanguageModelling
+            | Purpose::QuestionAnswering(_)
+            | Purpose::Chat(_) => false,
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Files, Problem};
 const CONFIGURATION: &str = "config.json";
 
 /// Tokenizer files that can be read, each taken where present.
-const TOKENIZER: [&str; 7] = [
+const TOKENIZER: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
@@ -13,6 +13,8 @@ const TOKENIZER: [&str; 7] = [
     "merges.txt",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
 ];
 
 /// Files of tokenizers that cannot be read without a `tokenizer.json`: sentencepiece models, and the merges of

@@ -24,12 +24,12 @@ struct Rows {
 
 impl Model {
     /// The most likely token after each prompt, and so on, as transformers' `generate(do_sample=False)`: until
-    /// `end`, which is left out, for at most `max_new` tokens, and within the model's longest sequence. For one
+    /// any of `ends`, which is left out, for at most `max_new` tokens, and within the model's longest sequence. For one
     /// slot. An empty prompt has no answer.
     /// # Panics
     /// For a classifier.
     #[must_use]
-    pub fn generate(&self, prompts: &[&[u32]], max_new: usize, end: u32) -> Vec<Vec<u32>> {
+    pub fn generate(&self, prompts: &[&[u32]], max_new: usize, ends: &[u32]) -> Vec<Vec<u32>> {
         let device = self.embeddings.words.device();
         let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
         let mut rows = Rows::new(prompts, longest, (max_new, self.max_length), device);
@@ -41,7 +41,7 @@ impl Model {
                 let next = self.next(&ids, column, &rows.starts, &mut caches);
                 column += ids.size()[1];
                 ids = next.unsqueeze(1);
-                rows.push(&next, end);
+                rows.push(&next, ends);
             }
         });
         rows.answers
@@ -91,17 +91,18 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, next: &Tensor, end: u32) {
+    fn push(&mut self, next: &Tensor, ends: &[u32]) {
         let next = Vec::<i64>::try_from(next.to_device(Device::Cpu)).expect("argmax gives 64-bit integers");
         for (row, token) in next.into_iter().enumerate() {
             if self.ended[row] {
                 continue;
             }
             let token = u32::try_from(token).expect("vocabularies are small");
-            if token != end {
+            let ends = ends.contains(&token);
+            if !ends {
                 self.answers[row].push(token);
             }
-            self.ended[row] = token == end || self.answers[row].len() == self.limits[row];
+            self.ended[row] = ends || self.answers[row].len() == self.limits[row];
         }
     }
 }

@@ -26,6 +26,7 @@ mod starter;
 mod survey;
 mod survey_models;
 mod survey_rows;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -96,8 +97,9 @@ pub fn load(
     let only = overrides::only(&overrides.only, &mut report);
     drawn::complete(&mut raw, &only, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
-    let points = check::grid::check(&raw, &only, &mut report);
     let folder = &folder.unwrap_or_default();
+    templates::read(&mut raw, folder, &mut report);
+    let points = check::grid::check(&raw, &only, &mut report);
     let look = survey::Look { folder, intent, downloads, asks_hub: !report.has_errors() };
     let possible = check::grid::possible(&raw, &points, &only, &mut report);
     let survey = survey::look(&raw, &survey::Used::of(&raw, &possible), look);

@@ -31,6 +31,10 @@ pub enum KeyValue {
     Count,
     /// One of these words, or a mapping from class names to numbers greater than 0.
     Weights(&'static [&'static str]),
+    /// Yes or no.
+    Flag,
+    /// The text of a template, or the path of a file with it.
+    Template,
     /// A mapping from values to class names, or a list of class names.
     Labels,
 }
@@ -86,6 +90,22 @@ impl Given {
     #[must_use]
     pub fn weights(&self, key: &str) -> Option<&BTreeMap<String, f64>> {
         self.weights.get(key)
+    }
+
+    /// Sets whether a key holds.
+    pub fn set(&mut self, key: &'static str, holds: bool) {
+        self.count(key, usize::from(holds));
+    }
+
+    /// Sets a text in place of another.
+    pub fn replace(&mut self, key: &'static str, text: String) {
+        self.texts.insert(key, vec![text]);
+    }
+
+    /// Whether a key holds; no where it is absent.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> bool {
+        self.number(key).is_some_and(|number| number > 0)
     }
 
     /// A key's text.

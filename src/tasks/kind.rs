@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::keys::{Given, KeyFault, TaskKey};
 use super::{Classes, Examples, Fields, Objective, Purpose, RowTarget};
 use crate::families::Head;
-use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
+use crate::tokenizer::{ChatError, Sequence, Tokenizer, TokenizerError};
 use crate::values::{ClassRows, JudgedRow, Metric, Reference, Scores, TrialResult};
 
 /// A kind of task with its settings: its keys in a sweep file, its rows, its loss, its scores, and its words.
@@ -76,6 +76,11 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
 
     /// Longest generated answer in tokens, if answers are generated and scored.
     fn generates(&self) -> Option<usize> {
+        None
+    }
+
+    /// The token that ends a generated answer, besides the one that ends a text.
+    fn stop(&self, _row: Row<'_>) -> Option<u32> {
         None
     }
 
@@ -167,7 +172,7 @@ pub struct EncodedRow {
     pub sequence: Sequence,
     /// Its target.
     pub target: RowTarget,
-    /// Gold answers; only for question answering.
+    /// Gold answers; only for question answering and chat.
     pub answers: Vec<String>,
 }
 
@@ -184,7 +189,7 @@ impl EncodedRow {
 pub struct Row<'a> {
     /// Its token ids, special tokens included.
     pub tokens: &'a [u32],
-    /// Where its second part begins: the second text of a pair, or the answer to a question. The number of
+    /// Where its second part begins: the second text of a pair, or the answer to a question or in a conversation. The number of
     /// tokens where there is none.
     pub second: u32,
     /// Its target; class 0 where the targets are its tokens.
@@ -225,6 +230,9 @@ pub enum EncodeError {
         /// The limit.
         max_length: usize,
     },
+    /// A conversation cannot be written out.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// The tokenizer rejects the text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

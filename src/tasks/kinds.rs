@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Classification, LanguageModelling, MultiLabel, QuestionAnswering, Regression, Tagging, TaskKind,
+    Chat, Classification, LanguageModelling, MultiLabel, QuestionAnswering, Regression, Tagging, TaskKind,
 };
 use crate::values::{Metric, Scores};
 
@@ -25,19 +25,22 @@ pub enum Objective {
     MultiLabel(MultiLabel),
     /// A tag for each word of a text.
     Tagging(Tagging),
+    /// The assistant's turns of conversations.
+    Chat(Chat),
 }
 
 /// The kind of a task whose sweep names none.
 pub const DEFAULT_KIND: &str = "classification";
 
 /// Every kind, with empty settings.
-pub static KINDS: [&dyn TaskKind; 6] = [
+pub static KINDS: [&dyn TaskKind; 7] = [
     &Classification::EMPTY,
     &LanguageModelling::EMPTY,
     &QuestionAnswering::EMPTY,
     &Regression::EMPTY,
     &MultiLabel::EMPTY,
     &Tagging::EMPTY,
+    &Chat::EMPTY,
 ];
 
 impl Deref for Objective {
@@ -51,6 +54,7 @@ impl Deref for Objective {
             Self::Regression(kind) => kind,
             Self::MultiLabel(kind) => kind,
             Self::Tagging(kind) => kind,
+            Self::Chat(kind) => kind,
         }
     }
 }

@@ -191,6 +191,17 @@ pub(super) struct TokenLosses {
 }
 
 impl TokenLosses {
+    /// Number of predicted tokens.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Mean of the sequences' mean losses; 0 where nothing was counted.
+    #[expect(clippy::cast_precision_loss, reason = "sequences are far fewer than 2^52")]
+    pub(super) fn mean_of_sequences(&self) -> f64 {
+        self.sequence_losses / self.sequences.max(1) as f64
+    }
+
     /// Mean loss, in nats per token; 0 where nothing was counted.
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     pub(super) fn mean(&self) -> f64 {
@@ -220,11 +231,10 @@ impl Tally for TokenLosses {
     }
 
     /// Zeros where nothing was counted.
-    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
     fn scores(&self) -> Scores {
         Scores::of(NAME)
             .with(Metric::Loss, self.mean())
-            .with(Metric::SequenceLoss, self.sequence_losses / self.sequences.max(1) as f64)
+            .with(Metric::SequenceLoss, self.mean_of_sequences())
             .with_count(Count::Tokens, self.tokens)
     }
 }

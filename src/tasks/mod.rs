@@ -2,6 +2,7 @@
 //! listed in `kinds`. Reads no file: hashes, labels and counts come from the survey of the data; tokenizer,
 //! rows and tensors are arguments. Read `kind.rs` first, then `classification.rs`.
 
+mod chat;
 mod classification;
 mod examples;
 mod fields;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::ContentHash;
 
+pub use chat::{Chat, LossOn};
 pub use classification::{ClassWeights, Classification};
 pub use examples::{Conversation, Examples, Question, RowTarget, Targets};
 pub use fields::{Fields, Target, Written};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::QuestionAnswering;
+use super::{Chat, QuestionAnswering};
 use crate::families::Head;
 
 /// The purpose of a model.
@@ -28,6 +28,8 @@ pub enum Purpose {
     LanguageModelling,
     /// To answer a question about a text.
     QuestionAnswering(QuestionAnswering),
+    /// To answer in a conversation.
+    Chat(Chat),
 }
 
 /// What the numbers of a classifier's head mean, in transformers' words (`problem_type`).
@@ -87,7 +89,10 @@ impl Purpose {
         match self {
             Self::Classification { pairs: true, .. } => " --pair 'its pair'",
             Self::QuestionAnswering(_) => " --pair 'its context'",
-            Self::Classification { pairs: false, .. } | Self::Tagging { .. } | Self::LanguageModelling => "",
+            Self::Classification { pairs: false, .. }
+            | Self::Tagging { .. }
+            | Self::LanguageModelling
+            | Self::Chat(_) => "",
         }
     }
 
@@ -97,7 +102,7 @@ impl Purpose {
         match self {
             Self::Classification { labels, .. } => Head::Classifier { labels: labels.len() },
             Self::Tagging { labels } => Head::Tagger { labels: labels.len() },
-            Self::LanguageModelling | Self::QuestionAnswering(_) => Head::LanguageModel,
+            Self::LanguageModelling | Self::QuestionAnswering(_) | Self::Chat(_) => Head::LanguageModel,
         }
     }
 }

@@ -200,6 +200,8 @@ impl Tally for Answers {
 
     /// Each score is the best over the gold answers.
     fn add_text(&mut self, index: u32, answer: &str, row: Row<'_>) {
+        // An answer is one line; what a model goes on with is none.
+        let answer = answer.lines().next().unwrap_or_default().trim();
         let is_right = row.answers.iter().any(|gold| squad::exact_match(answer, gold));
         let f1 = row.answers.iter().map(|gold| squad::f1(answer, gold)).fold(0.0, f64::max);
         self.answers += 1;

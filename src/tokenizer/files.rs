@@ -22,6 +22,8 @@ use super::{Fault, TokenizerError};
 use crate::families::{Around, Vocabulary};
 use crate::values::ContentHash;
 
+/// The file with the template that turns conversations into text.
+pub(super) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 /// Most bytes of one file: the largest vocabularies in use are a tenth of it.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
@@ -41,6 +43,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     limit(path, &files)?;
     // Files that change nothing are left out, so that the tokenizer's hash stays the same.
     let read = Settings::beside(&main).unwrap_or_default();
+    files.extend(Some(main.with_file_name(CHAT_TEMPLATE)).filter(|file| file.is_file()));
     files.extend(added::files(&main, &read, read.tokenizers(&main).vocabulary.special()));
     limit(path, &files)?;
     Ok(files)

@@ -185,10 +185,12 @@ impl<'a> Evaluator<'a> {
         let lengths: Vec<u32> = all_rows(part).into_iter().map(room).collect();
         for rows in judged.batches(&lengths) {
             let prompts: Vec<&[u32]> = rows.iter().map(|row| prompt(*row)).collect();
+            // All rows of a part end their answers alike.
+            let stop = rows.first().and_then(|row| self.collator.kind.stop(part.row(*row)));
+            let ends: Vec<u32> = stop.into_iter().chain([*end]).collect();
             for (model, tally) in models.iter().zip(tallies.iter_mut()) {
-                for (row, ids) in rows.iter().zip(model.generate(&prompts, longest, *end)) {
-                    let text = tokenizer.decode(&ids)?;
-                    tally.add_text(*row, text.lines().next().unwrap_or_default().trim(), part.row(*row));
+                for (row, ids) in rows.iter().zip(model.generate(&prompts, longest, &ends)) {
+                    tally.add_text(*row, &tokenizer.decode(&ids)?, part.row(*row));
                 }
                 each_batch();
             }

@@ -182,6 +182,11 @@ metrics! {
         name: "exact_match", title: "exact match", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
         digits: Digits::Decimals(1), other_names: &["em", "exact"], follows: None,
     }
+    /// Mean F-measure of the longest common subsequence of words of answers and gold ones (ROUGE-L).
+    RougeL {
+        name: "rouge_l", title: "ROUGE-L", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["rouge", "rougelsum"], follows: None,
+    }
     /// Mean F1 over the tokens of answers, or F1 over spans.
     F1 {
         name: "f1", title: "F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),

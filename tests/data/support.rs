@@ -94,7 +94,10 @@ pub(crate) fn train_on(task: &mut Task, path: &Path) {
         Objective::Classification(kind) => kind.labels = found.label_names,
         Objective::MultiLabel(kind) => kind.labels = found.label_names,
         Objective::Tagging(kind) => kind.labels = found.label_names,
-        Objective::Regression(_) | Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {}
+        Objective::Regression(_)
+        | Objective::LanguageModelling(_)
+        | Objective::QuestionAnswering(_)
+        | Objective::Chat(_) => {}
     }
 }
 

@@ -110,9 +110,9 @@ pub(crate) fn assert_generates(fixture: &Fixture) {
     assert!(expected.iter().any(|answer| answer.len() < 12), "one of them ends");
     for method in [Method::Base, Method::Full] {
         let model = fixture.model(&fixture.start("full", &method, 1));
-        assert_eq!(model.generate(&prompts, 12, end), expected, "{}", fixture.folder.display());
+        assert_eq!(model.generate(&prompts, 12, &[end]), expected, "{}", fixture.folder.display());
         for (prompt, answer) in prompts.iter().zip(&expected) {
-            assert_eq!(&model.generate(&[prompt], 12, end), std::slice::from_ref(answer));
+            assert_eq!(&model.generate(&[prompt], 12, &[end]), std::slice::from_ref(answer));
         }
     }
 }
@@ -123,7 +123,7 @@ fn generation_stops_where_the_positions_end() {
     let model = fixture.model(&fixture.start("full", &Method::Base, 1));
     let long: Vec<u32> = (1..24).collect();
     let lengths = |prompts: &[&[u32]], max_new| {
-        let answers = model.generate(prompts, max_new, u32::MAX);
+        let answers = model.generate(prompts, max_new, &[]);
         answers.iter().map(Vec::len).collect::<Vec<_>>()
     };
     assert_eq!(lengths(&[&long, &long[..20], &[7], &[]], 40), [2, 5, 24, 0], "of 24 positions");

@@ -310,6 +310,11 @@ fn scores(objective: &Objective, quality: f64) -> Scores {
             .with(Metric::Loss, 4.0 - quality)
             .with(Metric::SequenceLoss, 4.1 - quality)
             .with_count(Count::Tokens, 51_000),
+        Objective::Chat(_) => scores
+            .with(Metric::Loss, 3.0 - 2.0 * quality)
+            .with(Metric::SequenceLoss, 3.1 - 2.0 * quality)
+            .with(Metric::TokenAccuracy, quality)
+            .with_count(Count::Tokens, 9_000),
         Objective::QuestionAnswering(_) => scores
             .with(Metric::Loss, 3.0 - 2.0 * quality)
             .with(Metric::ExactMatch, quality - 0.12)

@@ -249,7 +249,8 @@ fn of_kinds(first: &TaskKey) -> Key {
         }
     }
     let value = match first.value {
-        KeyValue::Text | KeyValue::Column => TEXT,
+        KeyValue::Text | KeyValue::Column | KeyValue::Template => TEXT,
+        KeyValue::Flag => FLAG,
         KeyValue::Columns => TEXTS,
         KeyValue::Choice(words) => choice(words),
         KeyValue::Count => count(1, MANY),

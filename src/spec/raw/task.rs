@@ -163,7 +163,7 @@ fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&
     let (mut given, mut places) = (Given::default(), BTreeMap::new());
     for key in kind.keys() {
         match key.value {
-            KeyValue::Text | KeyValue::Column | KeyValue::Choice(_) => {
+            KeyValue::Text | KeyValue::Column | KeyValue::Template | KeyValue::Choice(_) => {
                 if let Some(At { value, place }) = fields.text(key.name) {
                     given.say(key.name, value);
                     places.insert(key.name, place);
@@ -190,6 +190,12 @@ fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&
                         key.name,
                         value.into_iter().map(|(name, weight)| (name.value, weight)).collect(),
                     );
+                    places.insert(key.name, place);
+                }
+            }
+            KeyValue::Flag => {
+                if let Some(At { value, place }) = fields.flag(key.name) {
+                    given.set(key.name, value);
                     places.insert(key.name, place);
                 }
             }

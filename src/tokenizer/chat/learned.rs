@@ -31,6 +31,8 @@ pub struct EncodedChat {
     pub learned: Vec<Range<usize>>,
     /// The number of turns that it has.
     pub turns: usize,
+    /// The token that ends the assistant's turns; `None` where it is one of the vocabulary's.
+    pub stop: Option<u32>,
 }
 
 /// Token ids, and where each token is in its text.
@@ -87,7 +89,8 @@ impl ChatTemplate {
     }
 
     /// A conversation as at most `max_length` tokens: whole turns are cut off at its end until it fits, and it
-    /// ends with a turn of the assistant. `None` where nothing is left.
+    /// ends with a turn of the assistant. `None` where nothing is left. The assistant's parts are found only if
+    /// `asks` for them.
     ///
     /// # Errors
     /// As of [`Self::learned`], and where the tokenizer rejects the text.
@@ -96,18 +99,32 @@ impl ChatTemplate {
         turns: &[Turn],
         by: &Tokenizer,
         max_length: usize,
+        asks: bool,
     ) -> Result<Option<EncodedChat>, ChatError> {
         let answered = (0..turns.len()).rev().filter(|at| turns[*at].role == Role::Assistant);
         for kept in answered.map(|at| &turns[..=at]) {
             let text = self.render(kept, false)?;
             let Located { tokens, bytes } = by.encode_located(&text)?;
             if tokens.len() <= max_length {
-                let Rendered { learned, .. } = self.learned(kept, by)?;
+                let learned = if asks { self.learned(kept, by)?.learned } else { Vec::new() };
                 let learned = in_tokens(&bytes, &learned);
-                return Ok(Some(EncodedChat { tokens, learned, turns: kept.len() }));
+                let last = learned.last().map(|range| tokens[range.end - 1]);
+                let stop = last.filter(|token| by.is_added(*token));
+                return Ok(Some(EncodedChat { tokens, learned, turns: kept.len(), stop }));
             }
         }
         Ok(None)
+    }
+
+    /// The tokens of a conversation that the assistant's next turn follows, and the token that ends this turn.
+    ///
+    /// # Errors
+    /// As of [`Self::learned`], and where the tokenizer rejects the text.
+    pub fn prompt(&self, turns: &[Turn], by: &Tokenizer) -> Result<(Vec<u32>, Option<u32>), ChatError> {
+        let Located { tokens, .. } = by.encode_located(&self.render(turns, true)?)?;
+        let answered: Vec<Turn> = turns.iter().cloned().chain([Turn::new(Role::Assistant, "Yes.")]).collect();
+        let stop = self.encode(&answered, by, usize::MAX, true)?.and_then(|chat| chat.stop);
+        Ok((tokens, stop))
     }
 
     /// Length in tokens of a conversation as a whole, up to the assistant's last turn.
@@ -151,6 +168,11 @@ impl Tokenizer {
     fn encode_located(&self, text: &str) -> Result<Located, TokenizerError> {
         let encoding = self.inner.encode(text, false).map_err(|error| self.fail(&error.to_string()))?;
         Ok(Located { tokens: encoding.get_ids().to_vec(), bytes: encoding.get_offsets().to_vec() })
+    }
+
+    /// Whether a token is outside the vocabulary.
+    fn is_added(&self, token: u32) -> bool {
+        self.inner.get_added_tokens_decoder().contains_key(&token)
     }
 
     /// Whether a text ends in a token outside the vocabulary, as those are that end a turn.

@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use minijinja::Environment;
 use serde::{Deserialize, Serialize};
 
+use super::Tokenizer;
 use super::added;
+use super::files::CHAT_TEMPLATE as JINJA;
 use super::settings::{Settings, read, text_of};
 pub use error::ChatError;
 pub use learned::{EncodedChat, Rendered};
 
 const CONFIG: &str = "tokenizer_config.json";
-const JINJA: &str = "chat_template.jinja";
 /// A file of older versions of transformers.
 const JSON: &str = "chat_template.json";
 
@@ -90,6 +91,24 @@ impl ChatTemplate {
     pub fn new(text: &str, origin: &str, tokenizer: &Path) -> Result<Self, ChatError> {
         let (environment, marks) = jinja::compile(text).map_err(|error| ChatError::of(origin, &error))?;
         Ok(Self { origin: origin.to_owned(), environment, special: special(tokenizer)?, marks })
+    }
+
+    /// The template of a tokenizer: its own, or another one's text with where it is from.
+    ///
+    /// # Errors
+    /// Where the tokenizer has none and none is given, the template is wrong, or files cannot be read.
+    pub fn of(tokenizer: &Tokenizer, given: Option<(&str, &str)>) -> Result<Self, ChatError> {
+        let path = tokenizer.path.as_path();
+        let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+        let mut template = match given {
+            Some((text, origin)) => Self::new(text, origin, folder)?,
+            None => Self::of_folder(folder)?,
+        };
+        // Old tokenizers do not name it in their files.
+        if let Some(end) = tokenizer.end_of_text().and_then(|end| tokenizer.token(end)) {
+            template.special.entry("eos_token").or_insert(end);
+        }
+        Ok(template)
     }
 
     /// The template of the tokenizer in this folder.

@@ -85,7 +85,7 @@ fn ids_and_the_assistants_tokens_are_those_of_transformers() {
         let ends = told.last().unwrap().role == Role::Assistant;
         for template in both(&case.template) {
             let name = format!("{}, {}", case.template, case.conversation);
-            let found = template.encode(&told, &by, 4096);
+            let found = template.encode(&told, &by, 4096, true);
             let found = found.unwrap_or_else(|error| panic!("{name}: {error}")).expect("it fits");
             assert_eq!(found.turns, told.len() - usize::from(!ends));
             let learned: Vec<usize> = found.learned.iter().cloned().flatten().collect();
@@ -115,16 +115,16 @@ fn what_does_not_fit_is_cut_off_turn_by_turn() {
         (Role::User, "world"),
         (Role::Assistant, "hat"),
     ]);
-    let whole = template.encode(&long, &by, 4096).unwrap().unwrap();
+    let whole = template.encode(&long, &by, 4096, true).unwrap().unwrap();
     assert_eq!((whole.turns, whole.learned.len()), (6, 3));
     assert_eq!(template.length(&long, &by).unwrap(), whole.tokens.len());
-    let cut = template.encode(&long, &by, whole.tokens.len() - 1).unwrap().unwrap();
+    let cut = template.encode(&long, &by, whole.tokens.len() - 1, true).unwrap().unwrap();
     assert_eq!((cut.turns, &cut.learned[..]), (4, &whole.learned[..2]));
     assert_eq!(cut.tokens, whole.tokens[..cut.tokens.len()]);
-    let first = template.encode(&long, &by, cut.tokens.len() - 1).unwrap().unwrap();
+    let first = template.encode(&long, &by, cut.tokens.len() - 1, true).unwrap().unwrap();
     assert_eq!(first.turns, 2);
-    assert_eq!(template.encode(&long, &by, first.tokens.len() - 1).unwrap(), None);
-    assert_eq!(template.encode(&long[..1], &by, 4096).unwrap(), None);
+    assert_eq!(template.encode(&long, &by, first.tokens.len() - 1, true).unwrap(), None);
+    assert_eq!(template.encode(&long[..1], &by, 4096, true).unwrap(), None);
 }
 
 #[test]
