@@ -6,10 +6,12 @@
 //!
 //! - Accuracy is tested on rows. In cross-validation each row is judged once, and, given the rows' classes, a
 //!   model that learned nothing gets no more of them right than the majority class, up to binomial chance.
-//! - In macro averages any guess beats a constant answer, so macro recall is tested instead: its expectation is
-//!   1 / number of classes for any guess, and the largest possible variance of a guess is used.
+//! - In macro averages and other scores of classes a guess may beat a constant answer, so macro recall is tested
+//!   instead: its expectation is 1 / number of classes for any guess, and the largest possible variance of a guess
+//!   is used.
 //! - A correlation is tested against 0, by Fisher's z, since nothing correlates with a constant.
-//! - Losses and generated answers have no such test; their differences on the same folds are tested.
+//! - Losses, several labels, tags and generated answers have no such test; their differences on the same folds are
+//!   tested.
 //!
 //! The first three p values are multiplied by the number of configurations, since the best of them was chosen
 //! (Bonferroni).
@@ -17,7 +19,7 @@
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
 use crate::tasks::Constant;
-use crate::values::{Count, Metric, Splitting, Unit};
+use crate::values::{Count, Metric, Splitting};
 
 use super::baseline::Baseline;
 use super::entry::{Entry, held_out_to_trained};
@@ -96,7 +98,7 @@ impl Chance {
             });
         }
         let own = own?;
-        let test = Test::of(metric, against.baseline.is_some());
+        let test = Test::of(metric, against.baseline);
         let (than, scores) = match test {
             Test::Correlation => (NO_CORRELATION.to_owned(), Vec::new()),
             Test::Rows | Test::Recall | Test::Folds => against.reference(metric)?,
@@ -144,15 +146,17 @@ pub enum Test {
 const NO_CORRELATION: &str = "a correlation of 0";
 
 impl Test {
-    /// The test of a metric, given whether the reference is a constant answer.
+    /// The test of a metric against a constant answer, where there is one.
     #[must_use]
-    pub fn of(metric: Metric, against_constant: bool) -> Self {
-        match (metric, metric.row().unit) {
-            _ if !against_constant => Self::Folds,
-            (Metric::Accuracy, _) => Self::Rows,
-            (_, Unit::Share) => Self::Recall,
-            (_, Unit::None) if metric.higher_is_better() => Self::Correlation,
-            (_, Unit::Loss | Unit::Of(_) | Unit::Title | Unit::None) => Self::Folds,
+    pub fn of(metric: Metric, baseline: Option<&Baseline>) -> Self {
+        let Some(baseline) = baseline else { return Self::Folds };
+        let has_classes = baseline.folds.iter().any(|fold| fold.class_rows.is_some());
+        match metric {
+            Metric::Accuracy if has_classes => Self::Rows,
+            Metric::Pearson | Metric::Spearman => Self::Correlation,
+            // Whatever is higher for better answers to rows of classes is so for a higher recall.
+            _ if has_classes && metric.higher_is_better() => Self::Recall,
+            _ => Self::Folds,
         }
     }
 }

@@ -261,7 +261,8 @@ fn against_nothing(findings: &Findings<'_>) -> Vec<String> {
 
 fn how_tested(findings: &Findings<'_>) -> String {
     let baseline = findings.objective().words().baseline;
-    let (than, test) = match Test::of(findings.measure().metric, baseline.is_some()) {
+    let against = findings.tasks.iter().find_map(|task| task.baseline.as_ref());
+    let (than, test) = match Test::of(findings.measure().metric, against) {
         Test::Rows => (
             baseline,
             "by a one-sided exact binomial test of the rows of all folds that are right, times the number of \
