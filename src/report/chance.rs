@@ -151,12 +151,16 @@ impl Test {
     pub fn of(metric: Metric, baseline: Option<&Baseline>) -> Self {
         let Some(baseline) = baseline else { return Self::Folds };
         let has_classes = baseline.folds.iter().any(|fold| fold.class_rows.is_some());
-        match metric {
-            Metric::Accuracy if has_classes => Self::Rows,
-            Metric::Pearson | Metric::Spearman => Self::Correlation,
+        let of_numbers = [Metric::Pearson, Metric::Spearman].contains(&metric);
+        if has_classes && metric == Metric::Accuracy {
+            Self::Rows
+        } else if has_classes && metric.higher_is_better() {
             // Whatever is higher for better answers to rows of classes is so for a higher recall.
-            _ if has_classes && metric.higher_is_better() => Self::Recall,
-            _ => Self::Folds,
+            Self::Recall
+        } else if of_numbers {
+            Self::Correlation
+        } else {
+            Self::Folds
         }
     }
 }

@@ -151,7 +151,12 @@ fn complete(lora: &mut Lora, point: &Given<'_>, task: &Task, model: &ModelSpec) 
         lora.targets = model.architecture.default_lora_targets().iter().map(ToString::to_string).collect();
     }
     if point.0[MODULES_TO_SAVE].is_none() {
-        lora.modules_to_save.extend(model.parts.fresh.iter().cloned());
+        // A head for tokens may not read what the weights lack.
+        let head = task.objective.head();
+        let has = |module: &&String| {
+            !model.architecture.saved_tensors(head, std::slice::from_ref(module)).is_empty()
+        };
+        lora.modules_to_save.extend(model.parts.fresh.iter().filter(has).cloned());
     }
     if model.architecture.head_tensors(task.objective.head()).is_empty() {
         lora.modules_to_save.retain(|module| module != Lora::HEAD);

@@ -4,6 +4,7 @@ use crate::tasks::Task;
 use crate::values::Metric;
 
 use crate::spec::error::{Problem, Report};
+use crate::spec::label_names::Names;
 use crate::spec::raw::RawSweep;
 use crate::spec::source::At;
 use crate::spec::words::{quoted, short};
@@ -35,8 +36,10 @@ pub(super) fn fits(raw: &RawSweep, tasks: &[Task], metric: Option<Metric>, repor
 
 /// The metric of the sweep's kind of task that a key names; `None` where an error was reported.
 pub(super) fn metric(raw: &RawSweep, key: &str, at: &At<String>, report: &mut Report) -> Option<Metric> {
-    let kind = raw.tasks.first()?.kind;
-    let known = kind.metrics();
+    let task = raw.tasks.first()?;
+    let (kind, objective) = (task.kind, task.objective(&[], &Names::default()));
+    // The metrics may depend on other settings.
+    let known = objective.as_ref().map_or_else(|| kind.metrics(), |objective| objective.metrics());
     if let Some(metric) = known.iter().copied().find(|metric| metric.name() == at.value) {
         return Some(metric);
     }

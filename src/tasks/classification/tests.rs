@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::values::Cost;
+use crate::tasks::kind::Answered;
+use crate::values::{Cost, JudgedRow, RowAnswer};
 
 #[derive(Deserialize)]
 struct Fixtures {

@@ -1,5 +1,7 @@
 use super::*;
 use crate::tasks::Row;
+use crate::tasks::kind::Answered;
+use crate::values::{JudgedRow, RowAnswer};
 
 const PROBABILITIES: [[f64; 4]; 4] =
     [[0.9, 0.2, 0.6, 0.1], [0.4, 0.7, 0.5, 0.2], [0.55, 0.45, 0.3, 0.1], [0.2, 0.8, 0.1, 0.05]];
