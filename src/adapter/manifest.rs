@@ -33,6 +33,9 @@ pub struct Manifest {
     pub architecture: Architecture,
     /// The base that an adapter works on. Absent for a whole model.
     pub base: Option<BaseModel>,
+    /// From which probability on a label is answered, where each is judged by itself; one half where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
 }
 
 /// The base of an adapter.
@@ -60,7 +63,15 @@ impl Manifest {
             | Purpose::LanguageModelling
             | Purpose::QuestionAnswering(_) => FIRST_FORMAT,
         };
-        Self { format, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
+        Self {
+            format,
+            purpose,
+            max_length,
+            cleaning: Cleaning::default(),
+            architecture,
+            base: None,
+            threshold: None,
+        }
     }
 
     /// The manifest of a model that learned a task.

@@ -13,6 +13,7 @@ use super::manifest::{BaseModel, Manifest};
 use super::names::BIAS;
 use super::peft::{self, AdapterConfig};
 use super::{fit, heads, start};
+use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::families::{Architecture, Head, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
@@ -23,7 +24,7 @@ use crate::model::weights::WeightsError;
 use crate::model::{self, weights};
 use crate::tasks::Task;
 use crate::train::checkpoint;
-use crate::values::{Configuration, Keep, Method, Precision, Training, Trial};
+use crate::values::{Configuration, Keep, Method, Precision, Training, Trial, TrialResult};
 
 /// A model with everything that prediction needs.
 #[derive(Debug)]
@@ -81,7 +82,8 @@ impl Loaded {
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
             }
         }
-        let manifest = Manifest::of_task(task, spec.architecture.clone());
+        let mut manifest = Manifest::of_task(task, spec.architecture.clone());
+        manifest.threshold = threshold(trial, layout)?;
         Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scales })
     }
 
@@ -211,6 +213,15 @@ fn is_transposed(architecture: &Architecture, module: &str) -> bool {
         .linears(Head::LanguageModel)
         .iter()
         .any(|linear| linear.name == module && linear.is_transposed)
+}
+
+/// From which probability on a trial's labels were answered, where each was judged by itself.
+fn threshold(trial: &Trial, layout: &Layout) -> Result<Option<f64>, AdapterError> {
+    let path = layout.result(trial.id);
+    let result: Option<TrialResult> = files::read_sealed(&path)
+        .map_err(|error| AdapterError::Settings { path: path.clone(), reason: error.to_string() })?;
+    let scores = result.and_then(|result| result.validation.or(result.test));
+    Ok(scores.and_then(|scores| scores.threshold()))
 }
 
 /// The same trial in 32 bits, the format in which models are exported and used.

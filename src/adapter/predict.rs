@@ -55,7 +55,7 @@ pub enum AnswerKind {
     },
     /// Any number of classes, each judged by itself.
     Labels {
-        /// The names of the classes with a probability of one half or more.
+        /// The names of the classes whose probability reaches the model's threshold.
         labels: Vec<String>,
         /// The probability of each class, by index.
         probabilities: Vec<f32>,
@@ -134,7 +134,8 @@ fn classify(
             Problem::Regression => logits.shallow_clone(),
         };
         for (place, row) in (0..).zip(&batch) {
-            let kind = answer(labels, problem, host(&values.get(place)));
+            let threshold = loaded.manifest.threshold.unwrap_or(0.5);
+            let kind = answer((labels, threshold), problem, host(&values.get(place)));
             let logits = if question.logits { host(&logits.get(place)) } else { Vec::new() };
             answers[*row as usize] = Some(Answer { kind, logits });
         }
@@ -143,7 +144,7 @@ fn classify(
 }
 
 /// The answer that one text's numbers mean.
-fn answer(labels: &[String], problem: Problem, values: Vec<f32>) -> AnswerKind {
+fn answer((labels, threshold): (&[String], f64), problem: Problem, values: Vec<f32>) -> AnswerKind {
     match problem {
         Problem::SingleLabel => {
             let best = (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -151,7 +152,8 @@ fn answer(labels: &[String], problem: Problem, values: Vec<f32>) -> AnswerKind {
             AnswerKind::Label { label, probabilities: values }
         }
         Problem::MultiLabel => {
-            let right = labels.iter().zip(&values).filter(|(_, probability)| **probability >= 0.5);
+            let right =
+                labels.iter().zip(&values).filter(|(_, probability)| f64::from(**probability) >= threshold);
             AnswerKind::Labels {
                 labels: right.map(|(label, _)| label.clone()).collect(),
                 probabilities: values,

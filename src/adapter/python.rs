@@ -127,10 +127,11 @@ fn ask(manifest: &Manifest) -> String {
         Problem::SingleLabel => {
             "print([model.config.id2label[index] for index in logits.argmax(-1).tolist()])"
         }
-        Problem::MultiLabel => {
-            "for row in logits.sigmoid().tolist():\n    print({model.config.id2label[index]: share for index, share \
-             in enumerate(row) if share >= 0.5})"
-        }
+        Problem::MultiLabel => &format!(
+            "for row in logits.sigmoid().tolist():\n    print({{model.config.id2label[index]: share for index, share \
+             in enumerate(row) if share >= {}}})",
+            manifest.threshold.unwrap_or(0.5)
+        ),
         Problem::Regression => "print(logits.tolist())",
     };
     format!(

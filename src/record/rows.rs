@@ -9,7 +9,7 @@
 //! | `probability` | classes | of the predicted class |
 //! | `probabilities` | several labels | of each label |
 //! | `tokens` | texts, tags | predicted tokens, whose losses are summed |
-//! | `answer`, `exact_match`, `f1` | answers | the generated answer, and its scores |
+//! | `answer`, `target`, `exact_match`, `f1` | answers | the generated answer, the first right one, and the scores |
 //!
 //! The file's metadata names trial, part and step, `labels` has the names of the classes by their indices, and there is a checksum of the whole file, which is compared before
 //! anything else is read: on some damaged files a reader of Parquet asks for more memory than there can be.
@@ -140,6 +140,7 @@ fn columns(rows: &[JudgedRow]) -> Vec<Column> {
     columns.extend(column(rows, TARGET, |row| Some(row.answer.numbers()?[1])));
     columns.extend(column(rows, TOKENS, |row| row.answer.tokens()));
     columns.extend(column(rows, ANSWER, |row| Some(row.answer.text()?.0.to_owned())));
+    columns.extend(column(rows, TARGET, |row| row.answer.right_text().map(str::to_owned)));
     columns.extend(column(rows, EXACT_MATCH, |row| Some(row.answer.text()?.1)));
     columns.extend(column(rows, F1, |row| Some(row.answer.text()?.2)));
     columns
@@ -231,13 +232,15 @@ fn texts_of(frame: &DataFrame) -> PolarsResult<Vec<RowAnswer>> {
     // Every row has all of them.
     let scores = scores.0.iter().flatten().zip(scores.1.into_no_null_iter());
     let answers = tokens.zip(texts.str()?.iter().flatten()).zip(scores);
-    let answer = |((tokens, text), (exact_match, f1)): ((u32, &str), _)| RowAnswer::Text {
-        tokens,
-        text: text.to_owned(),
-        exact_match,
-        f1,
+    // Files of earlier versions have no right answers.
+    let targets = match frame.column(TARGET) {
+        Ok(column) => column.str()?.iter().map(|text| text.map(str::to_owned)).collect(),
+        Err(_) => vec![None; frame.height()],
     };
-    Ok(answers.map(answer).collect())
+    let answer = |(((tokens, text), (exact_match, f1)), target): (((u32, &str), _), Option<String>)| {
+        RowAnswer::Text { tokens, text: text.to_owned(), target, exact_match, f1 }
+    };
+    Ok(answers.zip(targets).map(answer).collect())
 }
 
 fn broken(error: impl std::fmt::Display) -> PolarsError {
@@ -278,6 +281,7 @@ mod tests {
         let answer = |row: u32| RowAnswer::Text {
             tokens: row,
             text: ["", "crc32=00000000", "naïve\n"][row as usize % 3].to_owned(),
+            target: Some("a right one".to_owned()),
             exact_match: row.is_multiple_of(2),
             f1: 1.0 / f64::from(row + 1),
         };

@@ -267,8 +267,8 @@ struct Answers<'a> {
     exact_matches: u64,
     rouge: f64,
     answers: u64,
-    /// The answers to rows, each with whether it is right and its ROUGE-L.
-    texts: BTreeMap<u32, (String, bool, f64)>,
+    /// The answers to rows, each with the right one, whether it is right and its ROUGE-L.
+    texts: BTreeMap<u32, (String, String, bool, f64)>,
 }
 
 impl<'a> Answers<'a> {
@@ -292,15 +292,15 @@ impl Tally for Answers<'_> {
         self.answers += 1;
         self.exact_matches += u64::from(is_right);
         self.rouge += rouge;
-        self.texts.insert(index, (answer.to_owned(), is_right, rouge));
+        self.texts.insert(index, (answer.to_owned(), gold.to_owned(), is_right, rouge));
     }
 
     fn take_rows(&mut self) -> Vec<JudgedRow> {
         let mut rows = self.losses.take_rows();
         for row in &mut rows {
             let tokens = row.predictions();
-            if let Some((text, exact_match, f1)) = self.texts.remove(&row.row) {
-                row.answer = RowAnswer::Text { tokens, text, exact_match, f1 };
+            if let Some((text, gold, exact_match, f1)) = self.texts.remove(&row.row) {
+                row.answer = RowAnswer::Text { tokens, text, target: Some(gold), exact_match, f1 };
             }
         }
         rows

@@ -189,8 +189,8 @@ struct Answers {
     exact_matches: u64,
     f1: f64,
     answers: u64,
-    /// The answers to rows, each with whether it is right and its F1.
-    texts: BTreeMap<u32, (String, bool, f64)>,
+    /// The answers to rows, each with the first right one, whether it is right and its F1.
+    texts: BTreeMap<u32, (String, Option<String>, bool, f64)>,
 }
 
 impl Tally for Answers {
@@ -207,15 +207,15 @@ impl Tally for Answers {
         self.answers += 1;
         self.exact_matches += u64::from(is_right);
         self.f1 += f1;
-        self.texts.insert(index, (answer.to_owned(), is_right, f1));
+        self.texts.insert(index, (answer.to_owned(), row.answers.first().cloned(), is_right, f1));
     }
 
     fn take_rows(&mut self) -> Vec<JudgedRow> {
         let mut rows = self.losses.take_rows();
         for row in &mut rows {
             let tokens = row.predictions();
-            let (text, exact_match, f1) = self.texts.remove(&row.row).unwrap_or_default();
-            row.answer = RowAnswer::Text { tokens, text, exact_match, f1 };
+            let (text, target, exact_match, f1) = self.texts.remove(&row.row).unwrap_or_default();
+            row.answer = RowAnswer::Text { tokens, text, target, exact_match, f1 };
         }
         rows
     }
@@ -249,7 +249,8 @@ mod tests {
         assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (Some(1.0), Some(1.0 / 3.0)));
         assert!((scores.get(Metric::F1).unwrap() - (1.0 + 0.8) / 3.0).abs() < 1e-12);
         let text = "Denver Broncos team".to_owned();
-        let answer = RowAnswer::Text { tokens: 2, text, exact_match: false, f1: 0.8 };
+        let target = Some(gold[0].clone());
+        let answer = RowAnswer::Text { tokens: 2, text, target, exact_match: false, f1: 0.8 };
         assert_eq!(tally.take_rows(), [JudgedRow { row: 1, loss: 2.0, answer }]);
     }
 

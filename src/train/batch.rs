@@ -7,8 +7,6 @@ use crate::model::params::index;
 use crate::model::{InputRow, Inputs, device};
 use crate::tasks::{Prediction, RowTarget, Target, TaskKind};
 
-use super::objective::class_weight;
-
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
 pub struct Batch {
@@ -133,6 +131,11 @@ impl Collator<'_> {
             weights: Tensor::from_slice(&weights).to_kind(Kind::Float).view(shape),
         }
     }
+}
+
+/// What a row weighs by its class.
+pub(super) fn class_weight(target: RowTarget<&[u32]>, classes: &[f64]) -> f64 {
+    target.class().and_then(|class| classes.get(class as usize)).copied().unwrap_or(1.0)
 }
 
 /// What is to be predicted in one place.

@@ -75,6 +75,8 @@ pub enum RowAnswer {
         tokens: u32,
         /// The model's answer.
         text: String,
+        /// The first of the right ones; `None` in files of earlier versions.
+        target: Option<String>,
         /// Whether it is a right one.
         exact_match: bool,
         /// Its F1 with the nearest right one.
@@ -164,6 +166,13 @@ impl RowAnswer {
             Self::Class { .. } | Self::Classes { .. } | Self::Number { .. } => None,
             Self::Tags { tokens, .. } | Self::Tokens { tokens } | Self::Text { tokens, .. } => Some(*tokens),
         }
+    }
+
+    /// The first right answer to a question.
+    #[must_use]
+    pub fn right_text(&self) -> Option<&str> {
+        let Self::Text { target, .. } = self else { return None };
+        target.as_deref()
     }
 
     /// The generated text, whether it is right, and its F1.

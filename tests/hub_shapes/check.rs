@@ -16,6 +16,8 @@ fn every_shipped_sweep_is_sound_in_full() {
     // The sweeps name targets that these have too.
     models::bert_tiny(&site.model("google-bert/bert-base-cased"), 3);
     models::bert_tiny(&site.model("FacebookAI/roberta-base"), 4);
+    models::qwen(&site.model("Qwen/Qwen2.5-0.5B-Instruct"));
+    data::conversations(&site);
     data::conll(&site);
     data::go_emotions(&site);
     data::similarity(&site);
@@ -43,6 +45,7 @@ fn every_shipped_sweep_is_sound_in_full() {
         ("gpt2_squad", "2 configurations, 2 trials"),
         ("gptmini_mnli_kfold", "1 configuration, 3 trials"),
         ("modernbert_agnews", "20 configurations, 20 trials"),
+        ("qwen_chat_lora", "18 configurations, 18 trials"),
         ("search", "8 configurations, 24 trials"),
         ("sts_similarity", "18 configurations, 18 trials"),
         ("tagging_conll", "24 configurations, 24 trials"),

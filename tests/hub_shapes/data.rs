@@ -90,6 +90,20 @@ pub(crate) fn go_emotions(site: &Site) {
     lists(site, name, &["train", "validation", "test"], &columns);
 }
 
+/// Conversations, as `HuggingFaceH4/no_robots` has them.
+pub(crate) fn conversations(site: &Site) {
+    for split in ["train", "test"] {
+        let line = |row: usize| {
+            let turn = |role: &str, text: String| serde_json::json!({"role": role, "content": text});
+            let messages = [turn("user", sentence(row)), turn("assistant", sentence(row + 1))];
+            format!("{}\n", serde_json::json!({"prompt": sentence(row), "messages": messages}))
+        };
+        let lines: String = (0..ROWS).map(line).collect();
+        let path = site.data_set("HuggingFaceH4/no_robots").join(format!("{split}.jsonl"));
+        fs::write(path, lines).unwrap();
+    }
+}
+
 /// Pairs of texts with a number.
 pub(crate) fn similarity(site: &Site) {
     for split in ["train", "validation"] {

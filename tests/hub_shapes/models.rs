@@ -123,6 +123,40 @@ pub(crate) fn modern_bert(folder: &Path) {
     zeros(folder, &Architecture::ModernBert(config), "", &beside);
 }
 
+/// Qwen2 as `Qwen/Qwen2.5-0.5B-Instruct` has it, with a chat template of its own.
+pub(crate) fn qwen(folder: &Path) {
+    let config = json!({"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 896,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "intermediate_size": 4864,
+        "vocab_size": 151_936, "max_position_embeddings": 32_768, "rope_theta": 1e6, "rms_norm_eps": 1e-6,
+        "hidden_act": "silu", "tie_word_embeddings": true, "use_sliding_window": false, "sliding_window": 32_768,
+        "max_window_layers": 21, "bos_token_id": 151_643, "eos_token_id": 151_645, "torch_dtype": "bfloat16"});
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].into_iter().zip(151_643..);
+    let added = special.map(|(token, id): (_, u32)| {
+        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true})
+    });
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added.collect::<Vec<_>>(),
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "vocab": bytes(), "merges": ["t h", "th e"]},
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let template = include_str!("../fixtures/chat/chatml.jinja");
+    let settings = json!({"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>", "chat_template": template});
+    fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
+    let Ok(architecture) = Architecture::from_config(config.to_string().as_bytes()) else {
+        panic!("Qwen's numbers")
+    };
+    zeros(folder, &architecture, "", &[]);
+}
+
 /// GPT-2 as `openai-community/gpt2` has it: 124 million parameters and the masks of attention.
 pub(crate) fn gpt2(folder: &Path) {
     let config = json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_ctx": 1024,

@@ -12,12 +12,12 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::batch::Targets;
+use super::batch::{Targets, class_weight};
 use crate::cost;
 use crate::data::store::PartView;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk, device};
-use crate::tasks::{RowTarget, TaskKind};
+use crate::tasks::TaskKind;
 use crate::values::Training;
 
 /// Most next-token logits held at once, as the predicted memory has it.
@@ -32,11 +32,6 @@ pub fn weight(kind: &dyn TaskKind, part: &PartView, rows: &[u32], classes: Optio
         None => units(kind, part, rows) as f64,
         Some(classes) => rows.iter().map(|row| class_weight(part.target(*row), classes)).sum(),
     }
-}
-
-/// What a row weighs by its class.
-pub(super) fn class_weight(target: RowTarget<&[u32]>, classes: &[f64]) -> f64 {
-    target.class().and_then(|class| classes.get(class as usize)).copied().unwrap_or(1.0)
 }
 
 /// Number of terms in the mean loss of these rows: rows or predicted tokens.
