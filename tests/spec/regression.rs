@@ -116,7 +116,7 @@ fn what_selects_is_a_metric_of_regression() {
     }
     let said = select("accuracy").unwrap_err().to_string();
     assert!(
-        said.contains("`pearson`, `spearman`, `mse`, `rmse`, `mae` for tasks of kind `regression`"),
+        said.contains("`pearson`, `spearman`, `mse`, `rmse`, `mae`, `r2` for tasks of kind `regression`"),
         "{said}"
     );
 }
