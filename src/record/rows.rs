@@ -11,8 +11,9 @@
 //! | `tokens` | texts, tags | predicted tokens, whose losses are summed |
 //! | `answer`, `target`, `exact_match`, `f1` | answers | the generated answer, the first right one, and the scores |
 //!
-//! The file's metadata names trial, part and step, `labels` has the names of the classes by their indices, and there is a checksum of the whole file, which is compared before
-//! anything else is read: on some damaged files a reader of Parquet asks for more memory than there can be.
+//! The file's metadata names trial, part and step, `labels` has the names of the classes by their indices, and there
+//! is a checksum of the whole file, which is compared before anything else is read: on some damaged files a reader
+//! of Parquet asks for more memory than there can be.
 
 use std::fs;
 use std::io::{self, Cursor};

@@ -57,7 +57,8 @@ pub(super) fn names(
         }
         Some(At { value: Labels::List(list), place }) => {
             let list: Vec<String> = list.iter().map(|name| name.value.clone()).collect();
-            let column = task.label.as_ref().map_or("label", |at| at.value.as_str());
+            let tags = task.given.text("tags").unwrap_or("label");
+            let column = task.label.as_ref().map_or(tags, |at| at.value.as_str());
             listed(&list, values, column).map_err(|(message, hint)| ListFault {
                 place: *place,
                 message,

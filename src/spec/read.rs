@@ -64,7 +64,7 @@ pub(super) fn fields<'n>(
         let noun = section.chooser.map_or("", |chooser| chooser.noun);
         inapplicable(field, &format!("{noun} `{}`", chosen.unwrap_or_default()), noun, report);
     }
-    for key in section.keys().filter(|key| key.required && means(key)) {
+    for key in section.keys().filter(|key| key.is_required(chosen) && means(key)) {
         if !fields.has(key.name) {
             missing(key.name, title, node.place, report).hint(uncapitalised(key.doc));
         }

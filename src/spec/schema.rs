@@ -50,8 +50,10 @@ fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
             .filter(|key| !key.only.contains(word))
             .map(|key| (key.name.to_owned(), json!(false)))
             .collect();
-        let needed: Vec<&str> =
-            restricted().filter(|key| key.required && key.only.contains(word)).map(|key| key.name).collect();
+        let needed: Vec<&str> = restricted()
+            .filter(|key| key.is_required(Some(*word)) && key.only.contains(word))
+            .map(|key| key.name)
+            .collect();
         // Where the chooser is absent, a condition on its value is true, which is right only for its default.
         let required = if chooser.default == Some(*word) { vec![] } else { vec![chooser.key] };
         json!({

@@ -204,6 +204,10 @@ impl TaskKind for Chat {
         Ok(Measured::Rows(lengths?))
     }
 
+    fn unfit(&self, rows: &Examples, by: Encoder<'_>) -> Result<usize, EncodeError> {
+        Ok(rows.rows() - self.encode(rows, by)?.len())
+    }
+
     /// The tokens in the row's list of ranges, each from the one before it.
     fn predictions(&self, row: Row<'_>) -> Option<Vec<Prediction>> {
         let mut all = next_tokens(row, 1);

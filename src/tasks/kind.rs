@@ -68,6 +68,14 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     /// Where the tokenizer rejects a text.
     fn measure(&self, rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError>;
 
+    /// How many rows are left out because not even their beginning fits.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    fn unfit(&self, _rows: &Examples, _by: Encoder<'_>) -> Result<usize, EncodeError> {
+        Ok(0)
+    }
+
     /// What is predicted at single tokens of a row, in the order of the row; `None` where the row as a whole has
     /// a target.
     fn predictions(&self, _row: Row<'_>) -> Option<Vec<Prediction>> {
@@ -189,8 +197,8 @@ impl EncodedRow {
 pub struct Row<'a> {
     /// Its token ids, special tokens included.
     pub tokens: &'a [u32],
-    /// Where its second part begins: the second text of a pair, or the answer to a question or in a conversation. The number of
-    /// tokens where there is none.
+    /// Where its second part begins: the second text of a pair, or the answer to a question or in a conversation.
+    /// The number of tokens where there is none.
     pub second: u32,
     /// Its target; class 0 where the targets are its tokens.
     pub target: RowTarget<&'a [u32]>,

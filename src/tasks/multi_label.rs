@@ -187,7 +187,13 @@ impl TaskKind for MultiLabel {
                 faults.push(found(LABEL_COLUMNS, "beside `label`", "one of the two"));
             }
             (None, [_]) => faults.push(found(LABEL_COLUMNS, "one column", "two columns or more")),
-            (Some(_), []) | (None, _) => {}
+            (Some(_), []) => {}
+            (None, columns) => {
+                let twice = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name));
+                faults.extend(twice.map(|(_, name)| {
+                    found(LABEL_COLUMNS, &format!("`{name}` twice"), "each column once")
+                }));
+            }
         }
         if given.text(SEPARATOR).is_some_and(str::is_empty) {
             faults.push(found(SEPARATOR, "an empty text", "the text between labels, such as `\",\"`"));

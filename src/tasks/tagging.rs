@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use self::spans::Scheme;
-use super::keys::{Given, KeyValue, TaskKey};
+use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{
     Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Prediction, Row, Tally, TargetFacts,
     TaskKind, TrialTargets, Words,
@@ -101,6 +101,16 @@ impl TaskKind for Tagging {
 
     fn keys(&self) -> &'static [TaskKey] {
         KEYS
+    }
+
+    fn faults(&self, given: &Given) -> Vec<KeyFault> {
+        let same = given.text("words").is_some() && given.text("words") == given.text("tags");
+        let fault = KeyFault::Value {
+            key: "tags",
+            found: "the column of the words".to_owned(),
+            allowed: "another column",
+        };
+        same.then_some(fault).into_iter().collect()
     }
 
     fn objective(&self, given: &Given, classes: Classes) -> Option<Objective> {
@@ -263,10 +273,10 @@ impl<'a> Tags<'a> {
         self.loss += loss;
         self.seen += losses.len() as u64;
         self.words += target.len() as u64;
-        self.answers.extend(predicted.iter().filter(|tag| **tag != RowAnswer::CUT));
         let outside = self.scheme.as_ref().and_then(|scheme| scheme.outside);
         let told = |tag: &u32| if *tag == RowAnswer::CUT { outside } else { Some(*tag) };
         let answered: Vec<Option<u32>> = predicted.iter().map(told).collect();
+        self.answers.extend(answered.iter().flatten());
         let right = answered.iter().zip(&target).filter(|(answer, truth)| **answer == Some(**truth));
         self.right_words += right.count() as u64;
         if let Some(scheme) = &self.scheme {

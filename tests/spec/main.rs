@@ -7,6 +7,7 @@ mod exported;
 mod folder;
 mod hostile;
 mod ids;
+mod labels;
 mod looks;
 mod models;
 mod plan;

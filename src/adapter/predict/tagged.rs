@@ -5,13 +5,13 @@ use tch::{Kind, Tensor};
 use super::{Answer, AnswerKind, BATCH_TOKENS, Question, host, inputs};
 use crate::adapter::error::AdapterError;
 use crate::adapter::model::Loaded;
-use crate::data::batches;
+use crate::data::{batches, sources};
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{InputRow, Model};
 use crate::tokenizer::{Placed, Tokenizer};
 
-/// The tags of the words of each text. Words stand between blanks.
+/// The tags of the words of each text, which is a list of them, or has blanks between them.
 pub(super) fn tag(
     loaded: &Loaded,
     (model, tokenizer): (&Model, &Tokenizer),
@@ -20,8 +20,12 @@ pub(super) fn tag(
 ) -> Result<Vec<Answer>, AdapterError> {
     let architecture = &loaded.manifest.architecture;
     let max_length = loaded.manifest.max_length.min(architecture.max_length());
-    let words: Vec<Vec<String>> =
-        question.texts.iter().map(|text| text.split_whitespace().map(str::to_owned).collect()).collect();
+    let between_blanks = |text: &String| text.split_whitespace().map(str::to_owned).collect();
+    let words: Vec<Vec<String>> = question
+        .texts
+        .iter()
+        .map(|text| sources::words(text).unwrap_or_else(|| between_blanks(text)))
+        .collect();
     let rows = tokenizer.encode_words(&words, max_length)?;
     let mut answers: Vec<Option<Answer>> = vec![None; rows.len()];
     let lengths: Vec<u32> =

@@ -33,6 +33,16 @@ pub(super) fn of(look: &Look<'_>, tokenizer: &Tokenizer) -> Result<Lined, Encode
     })
 }
 
+/// The warning about rows that are left out because not even their beginning fits.
+pub(super) fn unfit(look: &Look<'_>, tokenizer: &Tokenizer) -> Result<Option<Warning>, EncodeError> {
+    let (task, train) = (look.task, look.files.train);
+    let sample = sample(&look.division.used, |row| train.bytes(row));
+    let by = Encoder { tokenizer, max_length: task.max_length };
+    let rows = task.objective.unfit(&train.chosen(&sample), by)?;
+    let warning = Warning::Unfit { rows, of: sample.len(), max_length: task.max_length };
+    Ok((rows > 0).then_some(warning))
+}
+
 /// The result of tokenising.
 pub(super) enum Lined {
     /// The length of each row.

@@ -101,6 +101,7 @@ impl<'a> Look<'a> {
                 };
                 let lengths = Lengths { of: self.division.used.len(), ..lengths };
                 card.warnings.extend(lengths.warning(longest));
+                card.warnings.extend(lengths::unfit(self, tokenizer)?);
                 card.lengths.push(lengths);
             }
             lengths::Lined::Text(blocks) => {

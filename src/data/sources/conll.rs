@@ -27,13 +27,15 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
         let fields: Vec<&str> =
             if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
         if table.names.is_empty() {
-            table.names = names(request, fields.len())
-                .ok_or((place(&table, number), Problem::Ragged { found: fields.len(), expected: 2 }))?;
+            table.names = names(request, fields.len()).map_err(|expected| {
+                (place(&table, number, true), Problem::WordLine { found: fields.len(), expected })
+            })?;
             columns = vec![Vec::new(); fields.len()];
         }
         if fields.len() != columns.len() {
-            let problem = Problem::Ragged { found: fields.len(), expected: columns.len() };
-            return Err((place(&table, number), problem));
+            let expected = format!("the first word has {}", columns.len());
+            let problem = Problem::WordLine { found: fields.len(), expected };
+            return Err((place(&table, number, current.is_empty()), problem));
         }
         if current.is_empty() {
             current = vec![Vec::new(); fields.len()];
@@ -59,20 +61,21 @@ fn close(current: &mut Vec<Vec<&str>>, columns: &mut [Vec<String>]) {
     }
 }
 
-/// The names of so many columns: those that the task gives, or `words`, `column 2` …, `tags`; `None` where a line has
-/// a word and nothing else, or the task names another number of columns.
-fn names(request: &Request<'_>, columns: usize) -> Option<Vec<String>> {
+/// The names of so many columns: those that the task gives, or `words`, `column 2` …, `tags`. What is expected instead,
+/// where a line has a word and nothing else, or the task names another number of columns.
+fn names(request: &Request<'_>, columns: usize) -> Result<Vec<String>, String> {
     if let Some(names) = request.columns {
-        return (names.len() == columns).then(|| names.to_vec());
+        let right = names.len() == columns;
+        return right.then(|| names.to_vec()).ok_or_else(|| format!("`columns` names {}", names.len()));
     }
     let between = (2..columns).map(|number| format!("column {number}"));
     let all = std::iter::once(WORDS.to_owned()).chain(between).chain([TAGS.to_owned()]);
-    (columns > 1).then(|| all.collect())
+    (columns > 1).then(|| all.collect()).ok_or_else(|| "a word and its tag are expected".to_owned())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is the place of an error, which may have none")]
-fn place(table: &Table, line: usize) -> Option<Place> {
-    Some(Place { row: Some(table.lines.len()), line: Some(line) })
+fn place(table: &Table, line: usize, begins: bool) -> Option<Place> {
+    Some(Place { row: Some(table.lines.len() + usize::from(begins)), line: Some(line) })
 }
 
 #[cfg(test)]
@@ -112,9 +115,15 @@ mod tests {
     fn words_with_blanks_stand_before_tabs_and_ragged_lines_are_told() {
         assert_eq!(read("New York\tB-LOC\n", None).unwrap().texts["words"], [r#"["New York"]"#]);
         let (place, problem) = read("a\tO\nb\tO\tx\n", None).unwrap_err();
-        assert!(matches!(problem, Problem::Ragged { found: 3, expected: 2 }), "{problem:?}");
+        assert!(matches!(problem, Problem::WordLine { found: 3, .. }), "{problem:?}");
         assert_eq!(place.unwrap().line, Some(2));
-        assert!(matches!(read("a\nb\n", None).unwrap_err().1, Problem::Ragged { found: 1, expected: 2 }));
+        let (place, problem) = read("a\nb\n", None).unwrap_err();
+        assert!(matches!(problem, Problem::WordLine { found: 1, .. }));
+        assert_eq!(place.unwrap().row, Some(1));
+        let three = ["words", "pos", "ner"].map(str::to_owned);
+        let (_, problem) = read("a O\n", Some(&three)).unwrap_err();
+        let Problem::WordLine { expected, .. } = problem else { panic!("{problem:?}") };
+        assert_eq!(expected, "`columns` names 3");
         assert!(matches!(read("\n \n", None).unwrap_err().1, Problem::NoRows));
     }
 }

@@ -59,6 +59,18 @@ pub enum Problem {
         /// Number of columns.
         expected: usize,
     },
+    /// A line of a word and its tags has another number of fields than it should have.
+    WordLine {
+        /// Number of its fields.
+        found: usize,
+        /// What is expected, in words.
+        expected: String,
+    },
+    /// A list in a column has something else than text and numbers in it.
+    OddItem {
+        /// The column.
+        column: String,
+    },
     /// A text has more or fewer tags than words.
     Untagged {
         /// Number of its words.
@@ -189,6 +201,12 @@ impl fmt::Display for SourceError {
             Problem::Parts(parts) => write!(f, "a folder of {}", counted(parts.len(), "data set")),
             Problem::NoRows => write!(f, "no rows"),
             Problem::NothingLeft => write!(f, "no row is left after cleaning"),
+            Problem::WordLine { found, expected } => {
+                write!(f, "{} in a line, and {expected}", counted(*found, "field"))
+            }
+            Problem::OddItem { column } => {
+                write!(f, "column `{column}` holds a list with something else than text and numbers in it")
+            }
             Problem::Untagged { words, tags } => {
                 write!(f, "{} and {}", counted(*words, "word"), counted(*tags, "tag"))
             }

@@ -43,6 +43,8 @@ impl SourceError {
             | Problem::NothingLeft
             | Problem::OtherSeparator
             | Problem::Ragged { .. }
+            | Problem::WordLine { .. }
+            | Problem::OddItem { .. }
             | Problem::Untagged { .. }
             | Problem::StrayQuote
             | Problem::ColumnTwice(_)
@@ -83,6 +85,11 @@ fn of_rows(problem: &Problem) -> &'static str {
             "see that `labels` does not drop every class and that the text columns are not empty, and lower \
              `min_words` and `min_label_rows` where they are set"
         }
+        Problem::WordLine { .. } => {
+            "write each word on a line of its own, with its tags behind it between tabs or blanks, and name every \
+             column in `columns`"
+        }
+        Problem::OddItem { .. } => "give every item of the list text or a number, and none `null`",
         Problem::Untagged { .. } => "give every word of the text one tag, `O` where it has none",
         Problem::Ragged { .. } => {
             "put fields that contain the separator, a quote or a line break in double quotes"

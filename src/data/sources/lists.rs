@@ -21,8 +21,10 @@ pub(super) fn values(field: &str, separator: Option<&str>) -> Option<Vec<String>
     Some(parts)
 }
 
-/// The words of a field: a list, or what stands between blanks.
-pub(super) fn words(field: &str) -> Option<Vec<String>> {
+/// The words of a field: a list, in JSON or as Python writes it, or what stands between blanks. `None` for a list with
+/// other things than words in it.
+#[must_use]
+pub fn words(field: &str) -> Option<Vec<String>> {
     listed(field).unwrap_or_else(|| Some(field.split_whitespace().map(str::to_owned).collect()))
 }
 

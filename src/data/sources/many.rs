@@ -10,8 +10,6 @@ use super::rows::{self, Kept, Rows, Texts};
 use super::table::{Located, Table};
 use super::{LeftOut, Problem};
 
-const NO_WORDS: &str = "a list with other things than words in it";
-
 /// Texts with their classes.
 pub(super) fn labelled(
     table: &Table,
@@ -46,7 +44,7 @@ pub(super) fn values(table: &Table, written: Written<'_>) -> Result<Vec<Vec<Stri
     match written {
         Written::Listed { column, separator } => {
             let values = |field: &str| lists::values(field, separator);
-            each(table, column, "a list with other things than labels in it", values)
+            each(table, column, values)
         }
         Written::Flags(columns) => {
             let mut all = vec![Vec::new(); table.rows];
@@ -69,7 +67,7 @@ pub(super) fn values(table: &Table, written: Written<'_>) -> Result<Vec<Vec<Stri
 
 /// Texts as words with tags.
 pub(super) fn words(table: &Table, [words, tags]: [&str; 2], naming: Naming<'_>) -> Result<Kept, Located> {
-    let mut all_words = each(table, words, NO_WORDS, lists::words)?;
+    let mut all_words = each(table, words, lists::words)?;
     let mut all_tags = self::tags(table, tags)?;
     let differ = all_words.iter().zip(&all_tags).position(|(words, tags)| words.len() != tags.len());
     if let Some(row) = differ {
@@ -86,18 +84,17 @@ pub(super) fn words(table: &Table, [words, tags]: [&str; 2], naming: Naming<'_>)
 
 /// The tags of each row's words, before they get names.
 pub(super) fn tags(table: &Table, column: &str) -> Result<Vec<Vec<String>>, Located> {
-    each(table, column, NO_WORDS, lists::words)
+    each(table, column, lists::words)
 }
 
 /// The values of each field of a column.
 fn each(
     table: &Table,
     column: &str,
-    found: &'static str,
     of: impl Fn(&str) -> Option<Vec<String>>,
 ) -> Result<Vec<Vec<String>>, Located> {
     let values = |(row, field): (usize, &String)| {
-        let problem = || Problem::NotText { column: column.to_owned(), found };
+        let problem = || Problem::OddItem { column: column.to_owned() };
         of(field).ok_or_else(|| (Some(table.place(row)), problem()))
     };
     table.column(column)?.iter().enumerate().map(values).collect()

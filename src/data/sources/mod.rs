@@ -42,6 +42,7 @@ use crate::values::ContentHash;
 
 pub use error::{Problem, SourceError};
 pub use labels::canonical_number;
+pub use lists::words;
 pub use notes::Note;
 pub use python::value as python_value;
 pub use sniff::{Kind, WayOut};

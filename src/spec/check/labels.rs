@@ -40,6 +40,7 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
         unused(pairs, facts, report);
     }
     weights(task, train, report);
+    nothing_to_learn(task, train, report);
     let (Some(train), Some(label)) = (train, &task.label) else { return };
     let unsaid = unsaid(facts);
     like_nothing(task, label, &unsaid, report);
@@ -49,6 +50,25 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
         let column = label.value.clone();
         let problem = Problem::TooFewClasses { column, found: format!("one class only, `{only}`") };
         report.error(label.place, problem).allowed("two classes or more");
+    }
+}
+
+/// Reports a column without any label, or with one tag only.
+fn nothing_to_learn(task: &RawTask, train: Option<Surveyed<'_>>, report: &mut Report) {
+    let Some(train) = train.filter(|_| !task.has_classes()) else { return };
+    let column = task.named_columns().find(|column| {
+        let is_label = task.label.as_ref().is_some_and(|label| label.value == column.value);
+        is_label || task.given.text("tags") == Some(column.value.as_str())
+    });
+    // A missing column is reported already.
+    let there = column.filter(|column| train.survey.columns.contains(&column.value));
+    let found = match (train.survey.label_names.as_slice(), &task.label) {
+        ([], _) => "no label in any row".to_owned(),
+        ([only], None) => format!("one tag only, `{only}`"),
+        _ => return,
+    };
+    if let Some(At { value: column, place }) = there {
+        report.error(place, Problem::TooFewClasses { column, found }).allowed("two or more");
     }
 }
 

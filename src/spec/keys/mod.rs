@@ -3,12 +3,14 @@
 //! that kind's own file. Reads nothing.
 
 pub(super) mod grid;
+mod kinds;
 mod search;
 
 use std::sync::LazyLock;
 
+use self::kinds::TASK_KINDS;
 use crate::families;
-use crate::tasks::{self, FileFormat, KeyValue, TaskKey, TaskKind};
+use crate::tasks::{self, FileFormat};
 use crate::values::domain::MANY;
 use crate::values::{Axis, Domain, Range};
 
@@ -46,6 +48,8 @@ pub(super) struct Key {
     pub(super) kind: Kind,
     /// Whether it is required, where it applies.
     pub(super) required: bool,
+    /// The chooser's values for which it may be absent although it is required for others.
+    pub(super) optional: &'static [&'static str],
     /// The chooser's values for which it applies; empty for all of them.
     pub(super) only: &'static [&'static str],
     /// The row of its axis, if it has one.
@@ -116,8 +120,15 @@ const fn choice(words: &'static [&'static str]) -> Kind {
     Kind::Plain(Domain::Choice(words))
 }
 
+impl Key {
+    /// Whether it is required for a value of the chooser.
+    pub(super) fn is_required(&self, chosen: Option<&str>) -> bool {
+        self.required && chosen.is_none_or(|word| !self.optional.contains(&word))
+    }
+}
+
 pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, required: false, only: &[], row: None, doc }
+    Key { name, kind, required: false, optional: &[], only: &[], row: None, doc }
 }
 
 const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
@@ -224,42 +235,6 @@ const TASK_DATA: &[Key] = &[
 
 /// The key for the kind of a task.
 pub(super) const KIND: &str = "kind";
-
-/// The kind of a task, and all kinds' own keys, each once.
-static TASK_KINDS: LazyLock<Vec<Key>> = LazyLock::new(|| {
-    let mut names: Vec<&TaskKey> = Vec::new();
-    for own in tasks::KINDS.iter().flat_map(|kind| kind.keys()) {
-        if names.iter().all(|known| known.name != own.name) {
-            names.push(own);
-        }
-    }
-    let kinds: Vec<&str> = tasks::KINDS.iter().map(|kind| kind.name()).collect();
-    let kind = key(KIND, choice(kinds.leak()), "Kind of task (default: classification)");
-    std::iter::once(kind).chain(names.into_iter().map(of_kinds)).collect()
-});
-
-/// A key with the kinds that have it. If its meaning differs between kinds, its text says so.
-fn of_kinds(first: &TaskKey) -> Key {
-    let own = |kind: &&dyn TaskKind| kind.keys().iter().find(|key| key.name == first.name);
-    let kinds: Vec<&&dyn TaskKind> = tasks::KINDS.iter().filter(|kind| own(kind).is_some()).collect();
-    let mut doc = first.doc.to_owned();
-    for kind in &kinds {
-        if let Some(other) = own(kind).filter(|own| own.doc != first.doc) {
-            doc.push_str(&format!("; {}: {}", kind.name(), other.doc.to_lowercase()));
-        }
-    }
-    let value = match first.value {
-        KeyValue::Text | KeyValue::Column | KeyValue::Template => TEXT,
-        KeyValue::Flag => FLAG,
-        KeyValue::Columns => TEXTS,
-        KeyValue::Choice(words) => choice(words),
-        KeyValue::Count => count(1, MANY),
-        KeyValue::Labels => Kind::Labels,
-        KeyValue::Weights(words) => Kind::Weights(words),
-    };
-    let only: Vec<&'static str> = kinds.iter().map(|kind| kind.name()).collect();
-    Key { required: first.required, ..of(only.leak(), key(first.name, value, doc.leak())) }
-}
 
 const TASK_DRAWS: &[Key] = &[
     key("cleaning", Kind::Section(&CLEANING), "What is done to texts, and which rows are left out"),

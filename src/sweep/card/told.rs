@@ -62,6 +62,7 @@ impl fmt::Display for Warning {
                 write_cut(f, &percent(*cut, *of), *max_length, models)?;
                 write_enough(f, *max_length, *enough, *longest)
             }
+            Self::Unfit { rows, of, max_length } => write_unfit(f, (*rows, *of), *max_length),
             Self::SameFile { part } => write_same_file(f, *part),
             Self::AllWarmUp { configurations, steps } => write!(
                 f,
@@ -86,6 +87,16 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+fn write_unfit(f: &mut fmt::Formatter<'_>, (rows, of): (usize, usize), max_length: usize) -> fmt::Result {
+    write!(
+        f,
+        "{} of {} training rows are left out: not even the first exchange of such a conversation fits into \
+         {max_length} tokens; raise `max_length`",
+        count(rows),
+        count(of)
+    )
 }
 
 fn write_numbers(

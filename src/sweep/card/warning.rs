@@ -93,6 +93,15 @@ pub enum Warning {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         models: Vec<String>,
     },
+    /// Rows that are left out because not even their beginning fits.
+    Unfit {
+        /// Number of such rows.
+        rows: usize,
+        /// Number of rows that were looked at.
+        of: usize,
+        /// The longest sequence.
+        max_length: usize,
+    },
     /// A validation or test file is the training file.
     SameFile {
         /// The use of that file.

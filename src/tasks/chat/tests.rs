@@ -79,6 +79,12 @@ fn conversations_are_cut_at_a_turn_or_left_out() {
     let least = rows[1].sequence.tokens.len();
     let left = encoded(&chat(), vec![long(), short], least);
     assert_eq!(left.len(), 1, "the first exchange of the other is longer");
+    let tokenizer = Tokenizer::load(folder()).unwrap();
+    let unfit = |max_length| {
+        let by = Encoder { tokenizer: &tokenizer, max_length };
+        chat().unfit(&Examples::Conversations(vec![long()]), by).unwrap()
+    };
+    assert_eq!([unfit(length - 1), unfit(least)], [0, 1]);
 }
 
 #[test]
