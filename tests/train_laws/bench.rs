@@ -13,6 +13,7 @@ use lorasweep::job::{ChildLine, Pack, ToChild};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
 use lorasweep::record::rows;
+use lorasweep::tasks::{ClassWeights, Objective};
 use lorasweep::train::evaluate::{Evaluator, Judged};
 use lorasweep::train::{self, Context, Ended, ForwardMode, Warm, checkpoint};
 use lorasweep::values::{
@@ -49,6 +50,8 @@ pub(crate) struct Bench {
     pub(crate) until: BTreeMap<TrialId, f64>,
     pub(crate) device: Device,
     pub(crate) model: ModelSpec,
+    /// What rows weigh by their class, where these are classified.
+    pub(crate) class_weights: Option<ClassWeights>,
     store: ContentHash,
 }
 
@@ -79,6 +82,7 @@ impl Bench {
             until: BTreeMap::new(),
             device: Device::Cpu { slot: 0 },
             model: subject.model(&tokenizer),
+            class_weights: None,
             store,
             _folder: folder,
         }
@@ -163,8 +167,12 @@ impl Bench {
         for trial in slots {
             std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
         }
+        let mut task = self.subject.task();
+        if let Objective::Classification(kind) = &mut task.objective {
+            kind.class_weights.clone_from(&self.class_weights);
+        }
         Pack {
-            task: Arc::new(self.subject.task()),
+            task: Arc::new(task),
             model: Arc::new(self.model.clone()),
             store: self.store,
             slots: slots.to_vec(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use lorasweep::model::pass::Pass;
 use lorasweep::model::{Inputs, Model};
-use lorasweep::values::{Count, Method, Metric, Part, Training};
+use lorasweep::tasks::ClassWeights;
+use lorasweep::values::{Count, Method, Metric, Part, Scores, Training};
 use tch::{Kind, Tensor};
 
-use crate::bench::{Bench, alone};
+use crate::bench::{Bench, LOSSES_APART, WEIGHTS_APART, alone, apart};
 use crate::subject::{END, MAX_NEW, Subject, TEST_ROWS, training};
 
 /// ln p of every token of the vocabulary behind these tokens.
@@ -90,4 +91,37 @@ fn answers_are_what_the_model_finds_likeliest_word_by_word() {
     let right = (0..TEST_ROWS).filter(is_right).count();
     assert_eq!(exact_match, right as f64 / f64::from(TEST_ROWS));
     assert!(exact_match > 0.5 && f1 >= exact_match, "{scores:?}");
+}
+
+#[test]
+fn test_rows_are_judged_by_the_threshold_that_validation_rows_chose() {
+    let _alone = alone();
+    let bench = Bench::new(Subject::Sets);
+    let trial = Subject::Sets.trial(Subject::Sets.lora(4, 8.0, 0.0), training());
+    bench.train(std::slice::from_ref(&trial));
+    let result = bench.result(&trial);
+    let of = |scores: Option<Scores>| scores.unwrap().threshold().unwrap();
+    assert_eq!(of(result.test), of(result.validation));
+}
+
+/// The loss is a weighted mean: weights that are all the same change nothing, however a step is divided.
+#[test]
+fn weights_of_classes_count_in_training() {
+    let _alone = alone();
+    let subject = Subject::Labels;
+    let trial = subject.trial(subject.lora(4, 8.0, 0.0), training());
+    let trained = |weights: Option<[f64; 3]>, micro_rows| {
+        let named = |weights: [f64; 3]| ["a", "b", "c"].map(str::to_owned).into_iter().zip(weights).collect();
+        let class_weights = weights.map(|weights| ClassWeights::Named(named(weights)));
+        let mut bench = Bench::new(subject);
+        (bench.class_weights, bench.micro_rows) = (class_weights, micro_rows);
+        bench.train(std::slice::from_ref(&trial));
+        bench
+    };
+    let plain = trained(None, None);
+    let uneven = trained(Some([9.0, 1.0, 0.25]), None);
+    let near = |[weights, losses]: [f64; 2]| weights < WEIGHTS_APART && losses < LOSSES_APART;
+    assert!(near(apart(&trained(Some([3.0; 3]), None), &plain, &trial)));
+    assert!(near(apart(&trained(Some([9.0, 1.0, 0.25]), Some(1)), &uneven, &trial)));
+    assert!(!near(apart(&uneven, &plain, &trial)), "weights that differ count");
 }
