@@ -16,7 +16,7 @@ use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::Shape;
 use lorasweep::report::{self, frames, markdown};
-use lorasweep::values::{ClassRows, Configuration, Method, Metric, MetricLine, Scores};
+use lorasweep::values::{ClassRows, Configuration, Method, Metric, MetricLine, Scores, Select};
 
 use change::{change_task, class_names};
 use report_record::{Point, language_record, lora, record_of, training};
@@ -306,7 +306,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
     let mut record = record_with(grid, &right, (300, [100, 100, 100]));
     turned(&mut record);
     assert_eq!(selected(&Findings::of(&record)).unwrap().label, "LoRA r=4 α=16");
-    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::MacroF1)).unwrap();
+    record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::MacroF1)).unwrap();
     let findings = Findings::of(&record);
     let best = selected(&findings).unwrap();
     assert_eq!(best.label, "LoRA r=8 α=16");
@@ -327,7 +327,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
     let table = report::terminal_table(&record, 120);
     assert!(table.contains("validation macro F1 %"), "{table}");
     // The lowest loss is the best.
-    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::Loss)).unwrap();
+    record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::Loss)).unwrap();
     assert_eq!(selected(&Findings::of(&record)).unwrap().label, "LoRA r=4 α=16");
 }
 
@@ -337,7 +337,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
 fn a_guess_beats_the_majority_in_macro_f1_and_learned_nothing() {
     for (recall, learned) in [(0.28, false), (0.35, true)] {
         let mut record = record_with(vec![lora(4, 16.0)], &[([90, 90, 90], NEVER)], (300, [176, 176, 175]));
-        record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::MacroF1)).unwrap();
+        record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::MacroF1)).unwrap();
         for trial in &mut record.trials {
             let scores = trial.result.as_mut().unwrap().validation.as_mut().unwrap();
             scores.set(Metric::MacroRecall, recall);

@@ -2,6 +2,7 @@
 //! what is never compared.
 #![expect(clippy::unwrap_used, reason = "a record that cannot be made ends its test")]
 
+mod report_kinds;
 mod report_numbers;
 mod report_record;
 
@@ -13,8 +14,9 @@ use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::{self, frames, html, markdown};
 use lorasweep::sweep::SweepParts;
-use lorasweep::values::{Count, Method, MethodKind, Metric, MetricLine, axes};
+use lorasweep::values::{Count, Method, MethodKind, Metric, MetricLine, Select, axes};
 
+use report_kinds::kinds_record;
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
 fn page(record: &RunRecord) -> String {
@@ -276,6 +278,43 @@ fn a_diverged_loss_breaks_no_chart() {
     }
 }
 
+/// Tasks of different kinds are ranked each by its own metric; over all of them there is one mean, of these metrics.
+#[test]
+fn tasks_of_different_kinds_have_metrics_of_their_own() {
+    let record = kinds_record();
+    let findings = Findings::of(&record);
+    let metrics: Vec<Metric> = findings.tasks.iter().map(|task| task.measure.metric).collect();
+    assert_eq!(metrics, [Metric::Matthews, Metric::Pearson, Metric::Accuracy]);
+    for task in &findings.tasks {
+        let own = |entry: &report::entry::Entry| entry.summary.validation[&task.measure.metric].mean;
+        let trained: Vec<f64> =
+            task.entries.iter().filter(|entry| !entry.summary.is_base()).map(own).collect();
+        assert!(trained.is_sorted_by(|a, b| a >= b), "{}: {trained:?}", task.task.name);
+        assert!(task.selected().is_some());
+    }
+    let best = findings.pools.iter().find(|pool| pool.best).unwrap();
+    let label = &best.label;
+    let of_task = |task: &report::findings::TaskFindings<'_>| {
+        let entry = task.entries.iter().find(|entry| entry.label == *label).unwrap();
+        entry.summary.selecting().unwrap().mean
+    };
+    let mean = findings.tasks.iter().map(of_task).sum::<f64>() / 3.0;
+    assert!((best.validation.own.unwrap() - mean).abs() < 1e-12);
+    insta::assert_snapshot!(page(&record));
+    insta::assert_snapshot!(report::terminal_table(&record, 120));
+}
+
+/// A loss has no best value that all tasks share, so it is averaged with no other metric.
+#[test]
+fn metrics_without_a_common_scale_have_no_mean() {
+    let mut record = kinds_record();
+    let select = Select::on([("similar".to_owned(), Metric::Mse)].into(), 3);
+    record.sweep = record.sweep.with(|sweep| sweep.select = select).unwrap();
+    let findings = Findings::of(&record);
+    assert!(findings.pools.iter().all(|pool| pool.validation.own.is_none() && !pool.best));
+    assert!(page(&record).contains("metrics without a common scale, so nothing is said over all of them"));
+}
+
 /// The columns that `reports/README.md` describes of a file, as reports of these records have them.
 fn described(file: &str, records: &[RunRecord]) -> BTreeSet<String> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/reports/README.md")).unwrap();
@@ -293,13 +332,15 @@ fn described(file: &str, records: &[RunRecord]) -> BTreeSet<String> {
             };
             first = if name.starts_with('_') { first } else { name };
             for record in records {
-                let selecting = record.sweep.selecting().name();
-                let metrics = record.sweep.first_task().objective.metrics().iter();
-                let of_metrics = metrics.map(|metric| whole.replace("<metric>", metric.name()));
-                let of_axes = axes::shown().map(|axis| axis.column.to_owned());
-                let all: Vec<String> =
-                    if whole == "<axis>" { of_axes.collect() } else { of_metrics.collect() };
-                columns.extend(all.into_iter().map(|name| name.replace("<selecting>", selecting)));
+                for task in record.sweep.tasks.values() {
+                    let selecting = record.sweep.selecting(task).name();
+                    let metrics = task.objective.metrics().iter();
+                    let of_metrics = metrics.map(|metric| whole.replace("<metric>", metric.name()));
+                    let of_axes = axes::shown().map(|axis| axis.column.to_owned());
+                    let all: Vec<String> =
+                        if whole == "<axis>" { of_axes.collect() } else { of_metrics.collect() };
+                    columns.extend(all.into_iter().map(|name| name.replace("<selecting>", selecting)));
+                }
             }
         }
     }
@@ -309,8 +350,13 @@ fn described(file: &str, records: &[RunRecord]) -> BTreeSet<String> {
 /// Together all kinds of tasks write what is described, and no more.
 #[test]
 fn the_columns_of_both_files_are_those_that_are_described() {
-    let records =
-        [record(), language_record(&["imdb"], &[8], &[1]), answer_record(), report_numbers::record(&[8])];
+    let records = [
+        record(),
+        language_record(&["imdb"], &[8], &[1]),
+        answer_record(),
+        report_numbers::record(&[8]),
+        kinds_record(),
+    ];
     let [mut trials, mut configurations] = [BTreeSet::new(), BTreeSet::new()];
     for record in &records {
         let findings = Findings::of(record);

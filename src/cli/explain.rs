@@ -106,7 +106,8 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
         TrialState::Stopped { reason } => reason.to_string(),
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
             let scored = result.validation.as_ref().map_or_else(String::new, |scores| {
-                format!(" with validation {}", phrase::score(scores, record.sweep.select))
+                let named = record.sweep.select.of(&trial.trial.configuration.task);
+                format!(" with validation {}", phrase::score(scores, named))
             });
             format!("it finished {} steps{scored}, in {:.1} s", result.steps, result.cost.wall_s)
         }),

@@ -65,7 +65,7 @@ fn text(found: &Found) -> String {
                 text,
                 "\n{}  {name}\n  {state}{}",
                 trial.trial.id,
-                detail(layout, trial, record.sweep.select)
+                detail(layout, trial, record.sweep.select.of(&trial.trial.configuration.task))
             );
         }
     }
@@ -230,8 +230,9 @@ impl<'a> RunStatus<'a> {
     fn of(Found { layout, record }: &'a Found) -> Self {
         let failed =
             |(key, failure): &(JobKey, Failure)| FailedJob { key: *key, failure: failure.to_string() };
-        let metric = record.sweep.selecting().name();
-        let trial = |trial: &'a TrialRecord| TrialStatus::of(layout, trial, metric);
+        let metric = |one: &Configuration| record.sweep.selecting(record.sweep.task(one)).name();
+        let trial =
+            |trial: &'a TrialRecord| TrialStatus::of(layout, trial, metric(&trial.trial.configuration));
         Self {
             sweep: &record.sweep.name,
             live: record.live,

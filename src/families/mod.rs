@@ -61,7 +61,7 @@ pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
 pub use self::transformers::{Around, OtherHead, TOKEN_CLASSES, Tokenizers, Vocabulary};
 
 /// The head that a task needs on a base model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Head {
     /// Logits for classes.

@@ -10,7 +10,9 @@ use crate::sched::{Limits, Remaining, Simulated, Workload};
 use crate::search::Brackets;
 use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use crate::tasks::{DataFile, Task};
-use crate::values::{Configuration, ContentHash, Lora, Method, Resources, Splitting, Training, Trial, Width};
+use crate::values::{
+    Configuration, ContentHash, Lora, Method, Resources, Select, Splitting, Training, Trial, Width,
+};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -58,7 +60,7 @@ fn of(
         configurations,
         proposing: None,
         splitting: Splitting::KFold { k, stratified: true, seed: 42 },
-        select: None,
+        select: Select::Kinds,
         stop: None,
         drawn: None,
         refits: Vec::new(),

@@ -92,11 +92,12 @@ enum End {
 impl Fate {
     /// The fate of a trial; `None` where it is not over.
     fn of(sweep: &SweepSpec, layout: &Layout, ledger: &Ledger, trial: &Trial) -> Option<Self> {
+        let task = trial.configuration.task.clone();
+        let named = sweep.select.of(&task);
         let score = |scores: &Scores| {
-            let (metric, score) = tasks::selecting(scores, sweep.select);
+            let (metric, score) = tasks::selecting(scores, named);
             score.map(|score| if metric.higher_is_better() { -score } else { score })
         };
-        let task = trial.configuration.task.clone();
         if let Some(result) = resume::result(layout, trial.id) {
             let score = result.validation.as_ref().and_then(score);
             return Some(Self { task, end: End::Done, share: 1.0, score });

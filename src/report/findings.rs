@@ -10,7 +10,7 @@ use polars::prelude::PolarsResult;
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
-use crate::values::{Configuration, Method, MethodKind, Naming};
+use crate::values::{Configuration, Method, MethodKind, Metric, Naming};
 
 use super::baseline::Baseline;
 use super::chance::{Against, Chance};
@@ -81,22 +81,50 @@ impl<'a> Findings<'a> {
         Ok(Self { record, tasks, pools })
     }
 
-    /// The objective shared by all tasks of a sweep.
+    /// The tasks, those together that are of one kind and select by one metric. There is at least one such group.
     #[must_use]
-    pub fn objective(&self) -> &Objective {
-        &self.record.sweep.first_task().objective
+    pub fn alike(&self) -> Vec<Vec<&TaskFindings<'a>>> {
+        let mut groups: Vec<Vec<&TaskFindings<'a>>> = Vec::new();
+        for task in &self.tasks {
+            match groups.iter_mut().find(|group| group[0].is_judged_like(task)) {
+                Some(group) => group.push(task),
+                None => groups.push(vec![task]),
+            }
+        }
+        groups
     }
 
-    /// The metric that selects, the same for all tasks.
+    /// The first task, where all are of one kind and select by one metric.
     #[must_use]
-    pub fn measure(&self) -> Measure {
-        Measure::new(self.record.sweep.selecting(), self.objective())
+    pub fn all_alike(&self) -> Option<&TaskFindings<'a>> {
+        let (first, others) = self.tasks.split_first()?;
+        others.iter().all(|task| first.is_judged_like(task)).then_some(first)
     }
 
-    /// The metrics in tables, the one that selects first.
+    /// The metrics of all tasks, each once.
     #[must_use]
-    pub fn shown(&self) -> Vec<Measure> {
-        Measure::shown(self.record.sweep.selecting(), self.objective())
+    pub fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for metric in self.tasks.iter().flat_map(|task| task.task.objective.metrics()) {
+            if !metrics.contains(metric) {
+                metrics.push(*metric);
+            }
+        }
+        metrics
+    }
+
+    /// The metrics that select and are `wanted`, each once, in words: `accuracy or Matthews correlation`; empty without
+    /// any.
+    #[must_use]
+    pub fn selecting(&self, wanted: impl Fn(Measure) -> bool) -> String {
+        let mut titles: Vec<&str> = Vec::new();
+        for title in self.tasks.iter().map(|task| task.measure).filter(|one| wanted(*one)).map(Measure::title)
+        {
+            if !titles.contains(&title) {
+                titles.push(title);
+            }
+        }
+        titles.join(" or ")
     }
 
     /// Whether there are several tasks.
@@ -105,10 +133,12 @@ impl<'a> Findings<'a> {
         self.tasks.len() > 1
     }
 
-    /// Whether the tasks share tables and charts: there is only one, or each has few configurations.
+    /// Whether the tasks share tables and charts: there is only one, or they are judged alike and each has few
+    /// configurations.
     #[must_use]
     pub fn are_side_by_side(&self) -> bool {
-        !self.has_tasks() || self.tasks.iter().all(|task| task.all().count() <= MOST_SIDE_BY_SIDE)
+        let is_short = |task: &TaskFindings<'_>| task.all().count() <= MOST_SIDE_BY_SIDE;
+        !self.has_tasks() || (self.all_alike().is_some() && self.tasks.iter().all(is_short))
     }
 
     /// Whether any task has test rows.
@@ -193,8 +223,20 @@ impl<'a> TaskFindings<'a> {
             first.selected = true;
         }
         entry::compare_with_selected(&mut entries, record.sweep.splitting);
-        let measure = Measure::new(record.sweep.selecting(), &task.objective);
+        let measure = Measure::new(record.sweep.selecting(task), &task.objective);
         Self { record, task, measure, entries, stopped, baseline, chance }
+    }
+
+    /// Whether another task is of the same kind and selects by the same metric.
+    #[must_use]
+    pub fn is_judged_like(&self, other: &TaskFindings<'_>) -> bool {
+        self.task.objective.name() == other.task.objective.name() && self.measure == other.measure
+    }
+
+    /// What it learns.
+    #[must_use]
+    pub fn objective(&self) -> &'a Objective {
+        &self.task.objective
     }
 
     /// All configurations; those that were stopped early last.

@@ -8,7 +8,7 @@ use crate::families::params::ParamCounts;
 use crate::record::{TrialRecord, TrialState};
 use crate::tasks::Objective;
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Count, Scores, Setting, TrialResult};
+use crate::values::{Configuration, Count, Metric, Scores, Setting, TrialResult};
 
 use super::entry::{Comparison, Entry};
 use super::findings::Findings;
@@ -38,11 +38,11 @@ pub fn trials<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame> {
     };
     let settings: Vec<Described<'_>> = trials.iter().map(of_trials).collect();
     columns.extend(setting_columns(&Rows(&settings)));
-    let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| t.finished()).collect();
-    columns.extend(result_columns(&Rows(&results), findings.objective()));
+    let objective = |t: &TrialRecord| &findings.record.sweep.task(&t.trial.configuration).objective;
+    let results: Vec<Scored<'_>> = trials.iter().map(|t| Scored(objective(t), t.finished())).collect();
+    columns.extend(result_columns(&Rows(&results), findings));
     let last: Vec<Option<LastLine>> = trials.iter().map(|t| LastLine::of(&t.metrics)).collect();
     columns.extend(last_columns(&Rows(&last)));
-    let objective = |t: &TrialRecord| &findings.record.sweep.task(&t.trial.configuration).objective;
     let left: Vec<Option<Left>> = trials.iter().map(|t| Left::of_trial(t, objective(t))).collect();
     columns.extend(left_columns(&Rows(&left)));
     DataFrame::new(trials.len(), columns)
@@ -65,8 +65,7 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
         rows.count("constant_answer_trials", |e| Some(e.summary.constant as u64)),
     ];
     columns.extend(
-        has_classes(findings.objective())
-            .then(|| rows.count("one_class_trials", |e| Some(e.summary.constant as u64))),
+        has_classes(findings).then(|| rows.count("one_class_trials", |e| Some(e.summary.constant as u64))),
     );
     let of_entry = |e: &&'a Entry| Described {
         configuration: &e.summary.configuration,
@@ -75,7 +74,7 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
     };
     let settings: Vec<Described<'_>> = entries.iter().map(of_entry).collect();
     columns.extend(setting_columns(&Rows(&settings)));
-    for &metric in findings.objective().metrics() {
+    for metric in findings.metrics() {
         let name = metric.name();
         columns.extend(rows.spread(&format!("validation_{name}"), |s| s.validation.get(&metric)));
         columns.extend(rows.spread(&format!("test_{name}"), |s| s.test.get(&metric)));
@@ -84,10 +83,13 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
     columns.extend(rows.spread("train_rows_per_s", |s| s.train_rows_per_s.as_ref()));
     columns.extend(rows.spread("train_tokens_per_s", |s| s.train_tokens_per_s.as_ref()));
     columns.extend(rows.spread("peak_memory_mib", |s| s.peak_memory_mib.as_ref()));
-    let primary = findings.measure().metric.name();
-    let interval = |e: &Entry| e.summary.over_folds()?.interval;
-    columns.push(rows.real(&format!("validation_{primary}_ci95_low"), |e| Some(interval(e)?.0)));
-    columns.push(rows.real(&format!("validation_{primary}_ci95_high"), |e| Some(interval(e)?.1)));
+    let selecting = selecting(findings);
+    for &metric in &selecting {
+        let interval = |e: &Entry| e.summary.over_folds().filter(|_| e.summary.primary == metric)?.interval;
+        let name = metric.name();
+        columns.push(rows.real(&format!("validation_{name}_ci95_low"), |e| Some(interval(e)?.0)));
+        columns.push(rows.real(&format!("validation_{name}_ci95_high"), |e| Some(interval(e)?.1)));
+    }
     columns.push(rows.count("convergence_step", |e| e.summary.convergence_step));
     let comparisons: [Compared; 4] = [
         ("difference", |c| c.test.difference),
@@ -98,8 +100,11 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
     for (name, value) in comparisons {
         columns.push(rows.real(name, |e| e.comparison.as_ref().map(value)));
     }
-    let elsewhere = format!("validation_{primary}_mean_other_folds");
-    columns.push(rows.real(&elsewhere, |e| Some(e.summary.over_other_folds()?.mean)));
+    for &metric in &selecting {
+        let elsewhere = |e: &Entry| e.summary.over_other_folds().filter(|_| e.summary.primary == metric);
+        let name = format!("validation_{}_mean_other_folds", metric.name());
+        columns.push(rows.real(&name, |e| Some(elsewhere(e)?.mean)));
+    }
     columns.push(rows.text("state", |e| Some(state(e).to_owned())));
     let left: Vec<Option<Left>> = entries.iter().map(|e| e.left.clone()).collect();
     columns.extend(left_columns(&Rows(&left)));
@@ -126,6 +131,20 @@ struct Described<'a> {
     configuration: &'a Configuration,
     label: &'a str,
     params: ParamCounts,
+}
+
+/// What a trial scored, with what it learned.
+struct Scored<'a>(&'a Objective, Option<&'a TrialResult>);
+
+/// The metrics that select on some task, each once.
+fn selecting(findings: &Findings<'_>) -> Vec<Metric> {
+    let all = findings.alike().into_iter().map(|tasks| tasks[0].measure.metric);
+    all.fold(Vec::new(), |mut known, metric| {
+        if !known.contains(&metric) {
+            known.push(metric);
+        }
+        known
+    })
 }
 
 /// Items, one per row.
@@ -186,25 +205,31 @@ fn axis_column(rows: &Rows<'_, Described<'_>>, axis: &Axis) -> Column {
 
 /// Whether a constant answer is one class. Its columns then also have their earlier names, from before other
 /// kinds of tasks had constant answers.
-fn has_classes(objective: &Objective) -> bool {
-    !objective.labels().is_empty()
+fn has_classes(findings: &Findings<'_>) -> bool {
+    findings.tasks.iter().any(|task| !task.objective().labels().is_empty())
 }
 
-fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, objective: &Objective) -> Vec<Column> {
-    let is_constant = |result: &TrialResult| Some(objective.is_constant(result.validation.as_ref()?));
-    let constant = |result: &Option<&TrialResult>| Some(result.and_then(is_constant)?.to_string());
+fn result_columns(scored: &Rows<'_, Scored<'_>>, findings: &Findings<'_>) -> Vec<Column> {
+    let constant = |Scored(objective, result): &Scored<'_>| {
+        Some(objective.is_constant(result.as_ref()?.validation.as_ref()?).to_string())
+    };
+    let results: Vec<Option<&TrialResult>> = scored.0.iter().map(|Scored(_, result)| *result).collect();
+    let rows = Rows(&results);
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
-        rows.text("constant_answer", constant),
+        scored.text("constant_answer", constant),
     ];
-    columns.extend(has_classes(objective).then(|| rows.text("answers_one_class", constant)));
+    columns.extend(has_classes(findings).then(|| scored.text("answers_one_class", constant)));
     let parts: [ScoredPart; 2] = [("validation", |r| r.validation.as_ref()), ("test", |r| r.test.as_ref())];
-    let counts_tokens = objective.tally().scores().count(Count::Tokens).is_some();
+    let counts_tokens =
+        findings.tasks.iter().any(|task| task.objective().tally().scores().count(Count::Tokens).is_some());
     for (part, of) in parts {
-        for &metric in objective.metrics() {
+        for metric in findings.metrics() {
             let name = format!("{part}_{}", metric.name());
-            columns.push(rows.real(&name, |r| r.and_then(of)?.get(metric)));
+            columns.push(scored.real(&name, |Scored(objective, result)| {
+                result.and_then(of).filter(|_| objective.metrics().contains(&metric))?.get(metric)
+            }));
         }
         if counts_tokens {
             let tokens = |r: &Option<&TrialResult>| r.and_then(of)?.count(Count::Tokens);

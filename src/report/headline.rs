@@ -9,7 +9,7 @@ use super::entry::{Comparison, Entry};
 use super::findings::{Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::{stopped, warnings};
 
 /// A report's opening.
@@ -163,19 +163,20 @@ fn result(findings: &Findings<'_>) -> String {
     }
     match &findings.tasks[..] {
         [task] => match (task.selected(), task.unproven()) {
-            (Some(selected), _) => format!("Selected on validation: {}.", selection(findings, selected)),
+            (Some(selected), _) => format!("Selected on validation: {}.", selection(task, selected)),
             (None, Some((_, chance))) if chance.grounds == Grounds::Constant => {
                 "No configuration is selected.".to_owned()
             }
             (None, Some((best, _))) => {
-                format!("The best on validation, not selected: {}.", selection(findings, best))
+                format!("The best on validation, not selected: {}.", selection(task, best))
             }
             (None, None) => format!("{}, so none is selected.", why_none(task)),
         },
-        _ => findings.pools.iter().find(|pool| pool.best).map_or_else(
-            || "No configuration is on several tasks, so nothing is said over all of them.".to_owned(),
-            |best| over_tasks(findings, best),
-        ),
+        _ => findings
+            .pools
+            .iter()
+            .find(|pool| pool.best)
+            .map_or_else(|| over_none(findings).to_owned(), |best| over_tasks(findings, best)),
     }
 }
 
@@ -196,13 +197,13 @@ pub(super) fn why_none(task: &TaskFindings<'_>) -> String {
     "No configuration has all its folds yet".to_owned()
 }
 
-/// A configuration, its scores and its size.
-fn selection(findings: &Findings<'_>, selected: &Entry) -> String {
+/// A configuration of a task, its scores and its size.
+fn selection(task: &TaskFindings<'_>, selected: &Entry) -> String {
     let (summary, params) = (&selected.summary, &selected.summary.params);
     let scores =
         if summary.test.is_empty() { ("validation", &summary.validation) } else { ("test", &summary.test) };
     let value = |measure: Measure| Some(measure.said(&measure.spread(scores.1.get(&measure.metric))));
-    let folds = findings.record.sweep.splitting.splits();
+    let folds = task.record.sweep.splitting.splits();
     let over = match (folds, selected.stability.planned) {
         (0 | 1, 0 | 1) => String::new(),
         (folds, 0 | 1) => format!(" (mean ± standard deviation over {folds} folds)"),
@@ -214,37 +215,59 @@ fn selection(findings: &Findings<'_>, selected: &Entry) -> String {
         selected.label,
         summary.configuration.model,
         scores.0,
-        scores_said(findings, value),
+        scores_said(task, value),
         quantity::count(params.trainable),
         quantity::count(params.total),
         format::parameter_share(params.trainable_percent()),
     )
 }
 
+/// Why nothing is said over all tasks.
+fn over_none(findings: &Findings<'_>) -> &'static str {
+    let is_pooled = findings.pools.iter().any(|pool| pool.done > 0);
+    if is_pooled
+        && findings.all_alike().is_none()
+        && findings.pools.iter().all(|pool| pool.validation.own.is_none())
+    {
+        return "The tasks are judged by metrics without a common scale, so nothing is said over all of them.";
+    }
+    "No configuration is on several tasks, so nothing is said over all of them."
+}
+
 fn over_tasks(findings: &Findings<'_>, best: &Pool) -> String {
-    let part = if best.test.scores.is_empty() { "validation" } else { "test" };
-    let scores = &best.reported().scores;
-    let value = |measure: Measure| Some(measure.said(&measure.value(*scores.get(&measure.metric)?)));
-    let how = match best.reported().tokens {
-        0 => "mean over tasks".to_owned(),
-        tokens => format!("mean over {} tokens", quantity::count(tokens)),
+    let part = if best.test.is_empty() { "validation" } else { "test" };
+    let reported = best.reported();
+    let scores = match (findings.all_alike(), reported.own) {
+        (Some(task), _) => {
+            let score =
+                |measure: Measure| reported.scores.get(&measure.metric).map(|score| measure.value(*score));
+            let how = match reported.tokens {
+                0 => "mean over tasks".to_owned(),
+                tokens => format!("mean over {} tokens", quantity::count(tokens)),
+            };
+            let said = scores_said(task, |measure| Some(measure.said(&score(measure)?)));
+            format!("{part} {said} ({how})")
+        }
+        (None, own) => {
+            let own = own.map_or_else(|| format::NONE.to_owned(), pool::hundredfold);
+            format!("{part} {own} (mean over tasks, each by the metric that selects on it, times 100)")
+        }
     };
     format!(
-        "Best on validation over {} of {} tasks: {} of model `{}`, {part} {} ({how}).",
+        "Best on validation over {} of {} tasks: {} of model `{}`, {scores}.",
         best.done,
         findings.tasks.len(),
         best.label,
         best.configuration.model,
-        scores_said(findings, value),
     )
 }
 
 /// The scores that a headline names: `accuracy 82.3 %`, `loss 3.12 nats per token (perplexity 22.6,
 /// 4.50 bits per token)`, `F1 61.0 %, exact match 48.2 %`.
-fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>) -> String {
-    let objective = findings.objective();
+fn scores_said(task: &TaskFindings<'_>, said: impl Fn(Measure) -> Option<String>) -> String {
+    let objective = task.objective();
     let of = |metric| said(Measure::new(metric, objective)).unwrap_or_else(|| format::NONE.to_owned());
-    let selecting = findings.measure().metric;
+    let selecting = task.measure.metric;
     let named: &[Metric] = objective.words().headline;
     let beside: Vec<String> =
         named.iter().filter(|metric| **metric != selecting).map(|metric| of(*metric)).collect();
@@ -262,7 +285,7 @@ fn refitted(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Vec<String> {
     let Some(from) = findings.record.sweep.refit_of(&task.task.name) else { return Vec::new() };
     let how = if from.selected { "selected in" } else { "chosen by a person in" };
     let of_task = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
-    let told = |entry: &Entry| format!("{of_task}{}; {how} `{}`.", selection(findings, entry), from.of);
+    let told = |entry: &Entry| format!("{of_task}{}; {how} `{}`.", selection(task, entry), from.of);
     task.all().map(told).collect()
 }
 
@@ -281,7 +304,7 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
             Some(selected) => {
                 let apart =
                     stopped::without_first_fold(task).map_or_else(String::new, |said| format!(" {said}"));
-                format!("`{}`: {}.{apart}", task.task.name, selection(findings, selected))
+                format!("`{}`: {}.{apart}", task.task.name, selection(task, selected))
             }
             None if task.unproven().is_some() => format!("`{}`: none is selected.", task.task.name),
             None => format!("`{}`: no configuration has all its folds yet.", task.task.name),

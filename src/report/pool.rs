@@ -1,7 +1,9 @@
 //! Owns results over all tasks: configurations that differ only in the task, taken together. Pure.
 //!
 //! Language models are pooled by token: the loss over all evaluated tokens of all tasks, from which perplexity
-//! and bits per token follow. Other scores are means over tasks, each with the same weight.
+//! and bits per token follow. Other scores are means over tasks, each with the same weight. Tasks of different kinds, or
+//! that select by different metrics, have one mean: that of the metric that selects on each (as GLUE's score is, Wang et
+//! al. 2019).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use super::entry::{Entry, best_first};
 use super::grouped::{self, ByName};
 use super::long::{self, Part};
 use super::seeds;
-use super::statistics::Spread;
-use super::summary::Digest;
+use super::statistics::{Spread, mean};
+use super::summary::{ConfigurationSummary, Digest};
 
 /// A configuration on all tasks that have it.
 pub struct Pool {
@@ -31,6 +33,8 @@ pub struct Pool {
     pub validation: Pooled,
     /// Scores on test rows.
     pub test: Pooled,
+    /// The groups of its configuration on each task.
+    pub(super) members: Vec<usize>,
     /// Whether it has the best validation score of those that trained and are done on the most tasks.
     pub best: bool,
 }
@@ -40,15 +44,31 @@ pub struct Pool {
 pub struct Pooled {
     /// Each metric that can be pooled.
     pub scores: BTreeMap<Metric, f64>,
+    /// The mean over tasks of the metric that selects on each; `None` where these metrics have no common scale.
+    pub own: Option<f64>,
     /// Evaluated tokens behind mean losses, counting one trial per task; zero except for language models.
     pub tokens: u64,
 }
 
+impl Pooled {
+    /// Whether there are no scores.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty() && self.own.is_none()
+    }
+}
+
+/// A mean over metrics with different units: times 100, with one decimal.
+#[must_use]
+pub fn hundredfold(mean: f64) -> String {
+    format!("{:.1}", 100.0 * mean)
+}
+
 impl Pool {
-    /// A metric on test rows where there are any, else on validation rows.
+    /// Scores on test rows where there are any, else on validation rows.
     #[must_use]
     pub fn reported(&self) -> &Pooled {
-        if self.test.scores.is_empty() { &self.validation } else { &self.test }
+        if self.test.is_empty() { &self.validation } else { &self.test }
     }
 }
 
@@ -70,8 +90,8 @@ pub(super) fn pools(digest: &Digest<'_>, entries: &[&Entry]) -> PolarsResult<Vec
     if groups.iter().all(|group| group.len() < 2) {
         return Ok(Vec::new());
     }
-    let primary = digest.record.sweep.selecting();
-    let scores = PooledScores::of(digest, &groups)?;
+    let alike = Alike::of(digest, entries);
+    let scores = PooledScores::of(digest, &groups, alike)?;
     let seedless: Vec<Configuration> =
         groups.iter().map(|group| seeds::seedless(&group[0].summary.configuration)).collect();
     let named = groups.iter().zip(Naming::labels(&seedless.iter().collect::<Vec<_>>()));
@@ -79,28 +99,53 @@ pub(super) fn pools(digest: &Digest<'_>, entries: &[&Entry]) -> PolarsResult<Vec
         named.enumerate().map(|(number, (group, label))| scores.pool(number, group, label)).collect();
     let is_base = |pool: &Pool| pool.configuration.method == Method::Base;
     pools.sort_by(|a, b| {
-        let score = |pool: &Pool| pool.validation.scores.get(&primary).copied();
+        // Means over different metrics are there only where higher is better on each.
+        let metric = alike.map_or(Metric::Accuracy, |alike| alike.selecting);
+        let score = |pool: &Pool| pool.validation.own;
         is_base(a)
             .cmp(&is_base(b))
             .then(b.done.cmp(&a.done))
-            .then_with(|| best_first(primary, score(a), score(b)))
+            .then_with(|| best_first(metric, score(a), score(b)))
     });
     let any_selected = entries.iter().any(|entry| entry.selected);
-    if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0 && any_selected) {
+    if let Some(best) = pools.first_mut().filter(|pool| pool.validation.own.is_some() && any_selected) {
         best.best = true;
     }
     Ok(pools)
 }
 
+/// What tasks have in common that are of one kind and select by one metric.
+#[derive(Clone, Copy)]
+struct Alike<'a> {
+    selecting: Metric,
+    metrics: &'a [Metric],
+}
+
+impl<'a> Alike<'a> {
+    /// What the tasks of these entries have in common; `None` where they are judged differently.
+    fn of(digest: &Digest<'a>, entries: &[&Entry]) -> Option<Self> {
+        let sweep = &digest.record.sweep;
+        let objective = |entry: &Entry| &sweep.task(&entry.summary.configuration).objective;
+        let (first, others) = entries.split_first()?;
+        let is_like = |entry: &&Entry| {
+            objective(entry).name() == objective(first).name()
+                && entry.summary.primary == first.summary.primary
+        };
+        let metrics = objective(first).metrics();
+        others.iter().all(is_like).then_some(Self { selecting: first.summary.primary, metrics })
+    }
+}
+
 /// Results over the tasks on which a configuration is complete, by the index of its pool.
 struct PooledScores<'a> {
-    metrics: &'a [Metric],
+    /// `None` where tasks are judged differently.
+    alike: Option<Alike<'a>>,
     over_tasks: ByName<1, Spread>,
     over_trials: ByName<1, f64>,
 }
 
 impl<'a> PooledScores<'a> {
-    fn of(digest: &Digest<'a>, groups: &[Vec<&Entry>]) -> PolarsResult<Self> {
+    fn of(digest: &Digest<'a>, groups: &[Vec<&Entry>], alike: Option<Alike<'a>>) -> PolarsResult<Self> {
         let complete = groups.iter().enumerate().flat_map(|(pool, entries)| {
             let complete = entries.iter().filter(|entry| entry.summary.is_complete());
             complete.map(move |entry| (long::index(entry.group), long::index(pool)))
@@ -108,36 +153,60 @@ impl<'a> PooledScores<'a> {
         let (groups, pools): (Vec<u32>, Vec<u32>) = complete.unzip();
         let members = grouped::members(&groups, &pools)?;
         Ok(Self {
-            metrics: digest.record.sweep.first_task().objective.metrics(),
+            alike,
             over_tasks: grouped::over_tasks(&digest.results, members.clone())?,
             over_trials: grouped::over_trials(&digest.results, members)?,
         })
     }
 
     fn pool(&self, number: usize, group: &[&Entry], label: String) -> Pool {
-        let complete = || group.iter().map(|entry| &entry.summary).filter(|summary| summary.is_complete());
-        let trials = complete().next().map_or(1, |summary| summary.planned);
+        let complete: Vec<&ConfigurationSummary> =
+            group.iter().map(|entry| &entry.summary).filter(|summary| summary.is_complete()).collect();
+        let pooled = |part: Part| match self.alike {
+            Some(alike) => self.pooled(alike, number, part, complete.first().map_or(1, |one| one.planned)),
+            None => Pooled { own: own(&complete, part), ..Pooled::default() },
+        };
         Pool {
             label,
             configuration: Arc::clone(&group[0].summary.configuration),
             tasks: group.len(),
-            done: complete().count(),
-            validation: self.pooled(number, Part::Validation, trials),
-            test: self.pooled(number, Part::Test, trials),
+            done: complete.len(),
+            validation: pooled(Part::Validation),
+            test: pooled(Part::Test),
+            members: group.iter().map(|entry| entry.group).collect(),
             best: false,
         }
     }
 
     /// Scores over tasks on the rows of `part`; none for tasks without such rows.
-    fn pooled(&self, pool: usize, part: Part, trials: usize) -> Pooled {
+    fn pooled(&self, alike: Alike<'_>, pool: usize, part: Part, trials: usize) -> Pooled {
         let key = [long::index(pool)];
         let sum = |name: &str| self.over_trials.get(&key)?.get(name).copied();
-        if let (Some(nats), Some(tokens)) = (sum(&part.nats()), sum(&part.tokens())) {
-            return by_token(nats, tokens, trials);
-        }
-        let mean = |&metric: &Metric| Some((metric, self.over_tasks.get(&key)?.get(&part.of(metric))?.mean));
-        Pooled { scores: self.metrics.iter().filter_map(mean).collect(), tokens: 0 }
+        let mut pooled = match (sum(&part.nats()), sum(&part.tokens())) {
+            (Some(nats), Some(tokens)) => by_token(nats, tokens, trials),
+            (Some(_) | None, _) => {
+                let mean =
+                    |&metric: &Metric| Some((metric, self.over_tasks.get(&key)?.get(&part.of(metric))?.mean));
+                Pooled { scores: alike.metrics.iter().filter_map(mean).collect(), ..Pooled::default() }
+            }
+        };
+        pooled.own = pooled.scores.get(&alike.selecting).copied();
+        pooled
     }
+}
+
+/// The mean over tasks of the metric that selects on each, on the rows of `part`; `None` where a task lacks it, or it has
+/// no scale of its own.
+fn own(complete: &[&ConfigurationSummary], part: Part) -> Option<f64> {
+    let score = |summary: &&ConfigurationSummary| {
+        let scores = match part {
+            Part::Validation => &summary.validation,
+            Part::Test => &summary.test,
+        };
+        scores.get(&summary.primary).filter(|_| summary.primary.has_scale()).map(|spread| spread.mean)
+    };
+    let scores: Vec<f64> = complete.iter().map(score).collect::<Option<_>>()?;
+    (!scores.is_empty()).then(|| mean(&scores))
 }
 
 /// The loss over all tokens, from the losses' sum in nats, and the metrics that follow from it. Sequences are
@@ -151,5 +220,5 @@ fn by_token(nats: f64, tokens: f64, trials: usize) -> Pooled {
     let whole = Scores::of("").with(Metric::Loss, nats / tokens.max(1.0));
     let metrics = [Metric::Loss, Metric::Perplexity, Metric::BitsPerToken];
     let scores = metrics.iter().filter_map(|&metric| Some((metric, whole.get(metric)?))).collect();
-    Pooled { scores, tokens: tokens as u64 / trials.max(1) as u64 }
+    Pooled { scores, own: None, tokens: tokens as u64 / trials.max(1) as u64 }
 }

@@ -29,7 +29,7 @@ impl<'a> Refitted<'a> {
             let is_own = |trial: &&TrialRecord| trial.trial.configuration.task == from.task;
             let trials: Vec<_> = record.trials.iter().filter(is_own).collect();
             let task = record.sweep.task(&trials.first()?.trial.configuration);
-            let shown = Measure::shown(record.sweep.selecting(), &task.objective);
+            let shown = Measure::shown(record.sweep.selecting(task), &task.objective);
             Some(Self { from, trials, task, shown })
         };
         record.sweep.refits.iter().filter_map(of).collect()

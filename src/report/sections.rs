@@ -3,7 +3,7 @@
 
 use crate::record::{TrialRecord, TrialState};
 use crate::sweep::card::Card;
-use crate::tasks::{Objective, Task};
+use crate::tasks::Task;
 use crate::values::{Count, quantity};
 
 use super::findings::{Findings, TaskFindings};
@@ -50,12 +50,13 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
             sections.extend(of_tasks(findings, std::slice::from_ref(task), charts, Some(task)));
         }
     }
-    if let Some(table) = tables::seeds(findings) {
+    let over_seeds = over_seeds(findings);
+    if !over_seeds.is_empty() {
         let text = "Each configuration over its seeds, which the tables above take together. The seeds of one \
                     split share its rows: they are no independent samples of the data, and their spread says \
                     how much training varies, not how sure a difference is on other data.";
-        sections
-            .push(section("Stability over seeds", vec![Block::Text(text.to_owned()), Block::Wide(table)]));
+        let blocks = std::iter::once(Block::Text(text.to_owned())).chain(over_seeds).collect();
+        sections.push(section("Stability over seeds", blocks));
     }
     sections.extend(missing(findings));
     sections.push(settings(findings));
@@ -113,12 +114,12 @@ fn of_tasks<'a>(
     if !drawn.is_empty() {
         sections.push(Section { title: lower("Charts", "charts"), blocks: drawn });
     }
-    let course = course(findings.objective(), tasks);
+    let course = course(tasks);
     if !course.is_empty() {
         sections.push(Section { title: lower("Course of training", "course of training"), blocks: course });
     }
     if findings.record.sweep.splitting.splits() > 1 {
-        let title = findings.measure().title();
+        let title = tasks.first().map_or("score", |task| task.measure.title());
         let mut blocks = vec![Block::Wide(tables::statistics(tasks))];
         if let Some(table) = tables::folds(tasks) {
             blocks.push(Block::Heading("Each fold"));
@@ -135,9 +136,9 @@ fn of_tasks<'a>(
 
 /// How training ended and the scores after each epoch; where rows are answered one by one, the charts show
 /// this.
-fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a>> {
+fn course<'a>(tasks: &[TaskFindings<'_>]) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
-    if !objective.by_token() {
+    if !tasks.first().is_some_and(|task| task.objective().by_token()) {
         return blocks;
     }
     if let Some(table) = tables::training(tasks) {
@@ -149,13 +150,32 @@ fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a
     blocks
 }
 
+/// The spread over seeds: of all tasks in one table where they are judged alike, else of each task; empty where no
+/// configuration has several seeds.
+fn over_seeds<'a>(findings: &Findings<'_>) -> Vec<Block<'a>> {
+    if findings.all_alike().is_some() {
+        return tables::seeds(&findings.tasks).map(Block::Wide).into_iter().collect();
+    }
+    let of_task = |task: &TaskFindings<'_>| {
+        let table = tables::seeds(std::slice::from_ref(task))?;
+        Some([Block::Text(format!("Task `{}`:", task.task.name)), Block::Wide(table)])
+    };
+    findings.tasks.iter().filter_map(of_task).flatten().collect()
+}
+
 fn together(findings: &Findings<'_>) -> String {
-    let counts_tokens = findings.objective().tally().scores().count(Count::Tokens).is_some();
-    let how = if counts_tokens {
-        "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token follow \
-         from it"
-    } else {
-        "scores are means over tasks, each counting the same"
+    let counts_tokens =
+        |task: &TaskFindings<'_>| task.objective().tally().scores().count(Count::Tokens).is_some();
+    let how = match findings.all_alike() {
+        Some(task) if counts_tokens(task) => {
+            "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token follow \
+             from it"
+        }
+        Some(_) => "scores are means over tasks, each counting the same",
+        None => {
+            "each task by the metric that selects on it, on test rows where it has some. The mean is over tasks, each \
+             counting the same, times 100, where all of these metrics have 1 as their best value and a lowest one"
+        }
     };
     format!(
         "Configurations that differ in the task alone, over the tasks on which they are done: {how}. Rows with \

@@ -210,7 +210,7 @@ impl<'a> Digest<'a> {
         let number_of = |name: &str| spreads.get(name).map_or(0, |spread| spread.n);
         let sweep = &self.record.sweep;
         let (task, model) = (sweep.task(group.configuration), sweep.model(group.configuration));
-        let primary = sweep.selecting();
+        let primary = sweep.selecting(task);
         let scores = |part: Part| -> BTreeMap<Metric, Spread> {
             let of = |&metric: &Metric| Some((metric, *spreads.get(&part.of(metric))?));
             task.objective.metrics().iter().filter_map(of).collect()
@@ -239,6 +239,12 @@ impl<'a> Digest<'a> {
         })
     }
 
+    /// The metric that selects on a group's task.
+    fn primary(&self, group: usize) -> Metric {
+        let sweep = &self.record.sweep;
+        sweep.selecting(sweep.task(self.groups[group].configuration))
+    }
+
     /// Where a group left that was stopped early.
     pub(super) fn left(&self, group: usize) -> Option<&Left> {
         self.left.get(&long::index(group))
@@ -259,7 +265,7 @@ impl<'a> Digest<'a> {
     /// A fold's score over the seeds that are done with it.
     fn fold(&self, group: usize, fold: usize) -> Option<FoldScore> {
         let spreads = self.grouped.folds.get(&[long::index(group), long::index(fold)])?;
-        let primary = self.record.sweep.selecting();
+        let primary = self.primary(group);
         let mean = |name: &str| spreads.get(name).map(|spread| spread.mean);
         Some(FoldScore {
             fold,
@@ -272,7 +278,7 @@ impl<'a> Digest<'a> {
 
     /// How a group varies over its seeds.
     pub(super) fn stability(&self, group: usize) -> Stability {
-        let (number, primary) = (long::index(group), self.record.sweep.selecting());
+        let (number, primary) = (long::index(group), self.primary(group));
         let planned = self.groups[group].replicates.len();
         let seeds = || (0..planned).map(|seed| [number, long::index(seed)]);
         let spreads = |key: &[u32; 2]| self.grouped.seeds.get(key);
@@ -302,7 +308,7 @@ impl<'a> Digest<'a> {
         curves: Option<&BTreeMap<String, Curve>>,
     ) -> Option<u64> {
         let done = spreads.get(name::STEPS).map_or(0, |steps| steps.n);
-        let primary = self.record.sweep.selecting();
+        let primary = self.primary(group);
         if self.left(group).is_some() {
             return None;
         }

@@ -7,7 +7,7 @@ use crate::values::{Metric, quantity};
 
 use super::baseline::Baseline;
 use super::entry::Entry;
-use super::findings::Findings;
+use super::findings::{Findings, TaskFindings};
 use super::format::{self, NONE};
 use super::headline::{Counts, counts, why_none};
 use super::measure::Measure;
@@ -16,8 +16,27 @@ use super::{stopped, warnings};
 /// A row: a configuration, or the best constant answer of a task.
 #[derive(Clone, Copy)]
 enum Row<'a> {
-    Entry(&'a Entry),
-    Baseline(&'a Baseline),
+    Entry(&'a Entry, &'a TaskFindings<'a>),
+    Baseline(&'a Baseline, &'a TaskFindings<'a>),
+}
+
+impl Row<'_> {
+    fn task(&self) -> &TaskFindings<'_> {
+        match self {
+            Row::Entry(_, task) | Row::Baseline(_, task) => task,
+        }
+    }
+
+    /// A metric on the rows of a part.
+    fn score(&self, part: &str, measure: Measure) -> String {
+        let spread = match (self, part) {
+            (Row::Entry(entry, _), "test") => entry.summary.test.get(&measure.metric).copied(),
+            (Row::Entry(entry, _), _) => entry.summary.validation.get(&measure.metric).copied(),
+            (Row::Baseline(baseline, _), "test") => baseline.test(measure.metric),
+            (Row::Baseline(baseline, _), _) => baseline.validation(measure.metric),
+        };
+        measure.spread(spread.as_ref())
+    }
 }
 
 /// A column.
@@ -32,8 +51,8 @@ impl Column {
     /// A column that is empty for a baseline.
     fn new(title: &str, leaves: u8, cell: impl Fn(&Entry) -> String + 'static) -> Self {
         let cell = move |row: Row<'_>| match row {
-            Row::Entry(entry) => cell(entry),
-            Row::Baseline(_) => NONE.to_owned(),
+            Row::Entry(entry, _) => cell(entry),
+            Row::Baseline(..) => NONE.to_owned(),
         };
         Self { title: title.to_owned(), leaves, cell: Box::new(cell) }
     }
@@ -46,26 +65,38 @@ impl Column {
             (_, 0) => format!("{part} {}{unit}", measure.title()),
             (_, 1..) => format!("{}{unit}", measure.title()),
         };
-        let cell = move |row: Row<'_>| match (row, part) {
-            (Row::Entry(entry), "test") => measure.spread(entry.summary.test.get(&measure.metric)),
-            (Row::Entry(entry), _) => measure.spread(entry.summary.validation.get(&measure.metric)),
-            (Row::Baseline(baseline), "test") => measure.spread(baseline.test(measure.metric).as_ref()),
-            (Row::Baseline(baseline), _) => measure.spread(baseline.validation(measure.metric).as_ref()),
-        };
+        let cell = move |row: Row<'_>| row.score(part, measure);
         Self { title, leaves, cell: Box::new(cell) }
+    }
+
+    /// On the rows of a part, the metric that selects on the row's task, with its name.
+    fn own_score(part: &'static str) -> Self {
+        let cell = |row: Row<'_>| {
+            let measure = row.task().measure;
+            match row.score(part, measure) {
+                score if score == NONE => score,
+                score => measure.said(&score),
+            }
+        };
+        Self { title: part.to_owned(), leaves: 0, cell: Box::new(cell) }
     }
 }
 
 fn columns(findings: &Findings<'_>) -> Vec<Column> {
-    let shown = findings.shown();
     let trials = if findings.seeds() > 1 { "trials" } else { "folds" };
     let mut columns = vec![Column::new(trials, 1, |e| format!("{}/{}", e.summary.done, e.summary.planned))];
-    columns.push(Column::score("validation", findings.measure(), 0));
-    let part = if findings.is_tested() { "test" } else { "validation" };
-    if findings.is_tested() {
-        columns.push(Column::score(part, findings.measure(), 0));
+    match findings.all_alike() {
+        Some(task) => {
+            columns.push(Column::score("validation", task.measure, 0));
+            columns.extend(findings.is_tested().then(|| Column::score("test", task.measure, 0)));
+            let part = if findings.is_tested() { "test" } else { "validation" };
+            columns.extend(task.shown().get(1).map(|second| Column::score(part, *second, 4)));
+        }
+        None => {
+            columns.push(Column::own_score("validation"));
+            columns.extend(findings.is_tested().then(|| Column::own_score("test")));
+        }
     }
-    columns.extend(shown.get(1).map(|second| Column::score(part, *second, 4)));
     columns.extend([
         Column::new("trainable", 2, |e| quantity::count(e.summary.params.trainable)),
         Column::new("of total %", 5, |e| format::parameter_share(e.summary.params.trainable_percent())),
@@ -136,10 +167,10 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
     };
     for task in &findings.tasks {
         for entry in &task.entries {
-            add(mark(entry), &findings.full_label(entry), Row::Entry(entry));
+            add(mark(entry), &findings.full_label(entry), Row::Entry(entry, task));
         }
         if let Some(baseline) = &task.baseline {
-            add(PLAIN, &findings.of_task(&task.task.name, baseline.label), Row::Baseline(baseline));
+            add(PLAIN, &findings.of_task(&task.task.name, baseline.label), Row::Baseline(baseline, task));
         }
     }
     let text = table.to_string().replace('\u{a0}', " ");
@@ -181,9 +212,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
         notes.extend(warnings::tie(task).map(|said| format!("{of}{said}")));
         notes.extend(warnings::constant(task).map(|said| format!("= {of}{said}")));
     }
-    if let Some(unit) = unit(findings) {
-        notes.push(unit);
-    }
+    notes.extend(lower_is_better(findings));
     let Counts { failed, left, .. } = counts(findings.record);
     notes.extend(stopped::by_rung(findings));
     if failed > 0 {
@@ -195,8 +224,13 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     notes
 }
 
-/// The unit of the scores, where the title does not include it.
-fn unit(findings: &Findings<'_>) -> Option<String> {
-    let measure = findings.measure();
-    (!measure.metric.higher_is_better()).then(|| format!("{}: lower is better", measure.heading()))
+/// The metrics of which lower values are better, with their units, where the titles do not include them.
+fn lower_is_better(findings: &Findings<'_>) -> Vec<String> {
+    let measures = findings.alike().into_iter().map(|tasks| tasks[0].measure);
+    let mut notes: Vec<String> = measures
+        .filter(|measure| !measure.metric.higher_is_better())
+        .map(|measure| format!("{}: lower is better", measure.heading()))
+        .collect();
+    notes.dedup();
+    notes
 }

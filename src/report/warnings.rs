@@ -204,7 +204,7 @@ pub(super) fn cautions(findings: &Findings<'_>) -> Vec<String> {
         };
         all.push(format!(
             "The selected configuration has the best validation {} {of} a best of {most} is optimistic. {report}",
-            findings.measure().title(),
+            findings.selecting(|_| true),
         ));
     }
     all.extend(unequal_seeds(findings));
@@ -260,7 +260,7 @@ fn no_reference(findings: &Findings<'_>) -> Option<String> {
         MethodKind::Lora | MethodKind::Dora | MethodKind::Full => true,
         MethodKind::Scratch | MethodKind::Base => false,
     };
-    let has_baseline = findings.objective().words().baseline.is_some();
+    let has_baseline = findings.tasks.iter().all(|task| task.objective().words().baseline.is_some());
     let has_base = findings.entries().any(|entry| entry.summary.is_base());
     (!has_baseline && findings.entries().any(continues) && !has_base).then(|| {
         "What training adds cannot be said: the untrained base is not among the configurations. A block with \

@@ -180,7 +180,7 @@ impl Round {
             todo: left.todo.iter().map(|trial| trial.id).collect(),
             continued: left.continued,
             resources: run.options.resources_now(),
-            select: spec.select,
+            select: spec.select.clone(),
             predicted: foreseen.makespan + beyond.unwrap_or_default(),
         };
         Ok((scheduler, planned))

@@ -20,7 +20,7 @@ use crate::run::event_loop::{Asked, EventLoop, LoopState};
 use crate::run::stream::Stream;
 use crate::sched::{Limits, Policy, Remaining, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{Device, Failure, JobKey, Placement, Resources, Trial, TrialId, What};
+use crate::values::{Device, Failure, JobKey, Placement, Resources, Select, Trial, TrialId, What};
 
 const DONE: News = News::Ended(Exit::Done);
 const PAUSE: Duration = Duration::from_millis(1);
@@ -139,7 +139,7 @@ fn run_trials(
         todo: trials.as_slice().into(),
         continued: 0,
         resources: resources.clone(),
-        select: None,
+        select: Select::Kinds,
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;

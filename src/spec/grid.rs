@@ -13,7 +13,7 @@ use crate::families::ModelSpec;
 use crate::sweep::Templates;
 use crate::tasks::Task;
 use crate::values::axes::AXES;
-use crate::values::{Configuration, Metric, Setting};
+use crate::values::{Configuration, Select, Setting};
 
 use super::point::{self, Given, METHOD, Point};
 use super::raw::{Form, RawAxis, RawBlock};
@@ -198,7 +198,7 @@ pub(super) fn configurations<'a>(
     points: &[Point<'a>],
     tasks: &'a BTreeMap<String, Arc<Task>>,
     models: &'a BTreeMap<String, ModelSpec>,
-    select: Option<Metric>,
+    select: &'a Select,
 ) -> Vec<Arc<Configuration>> {
     let templates = Templates::of(points.iter().map(Point::plain), tasks, models, select);
     let one = |point: &Point<'_>| templates.configuration(&point.plain());

@@ -56,7 +56,7 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
     drawn::complete(&mut raw, &only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
     let points = check::grid::check(&raw, &only, &mut report);
-    let select = check::select::check(&raw, &mut report);
+    let named = check::select::check(&raw, &mut report);
     if report.has_errors() {
         return Err(report.into_errors().to_string());
     }
@@ -66,7 +66,9 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
         let task = Task { name: name.clone(), sample_seed: name.len() as u64, ..task(folder) };
         (name, Arc::new(task))
     });
-    Ok(grid::configurations(&points, &tasks.collect(), &models, select))
+    let tasks: BTreeMap<_, _> = tasks.collect();
+    let select = check::select::chosen(tasks.values().map(AsRef::as_ref), &named);
+    Ok(grid::configurations(&points, &tasks, &models, &select))
 }
 
 fn expand(grid: &str) -> Vec<Arc<Configuration>> {

@@ -217,7 +217,7 @@ impl SweepSpec {
             return Vec::new();
         };
         let points = block.combined(&settings);
-        let templates = Templates::of(points.iter().copied(), &self.tasks, &self.models, self.select);
+        let templates = Templates::of(points.iter().copied(), &self.tasks, &self.models, &self.select);
         let mut all: Vec<Arc<Configuration>> = Vec::with_capacity(points.len());
         for one in points.iter().filter_map(|point| templates.configuration(point)) {
             if all.iter().all(|known| known.id != one.id) {

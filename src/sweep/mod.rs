@@ -35,7 +35,7 @@ use crate::families::ModelSpec;
 use crate::search::{self, StopRule};
 use crate::sweep::card::Card;
 use crate::tasks::Task;
-use crate::values::{Configuration, Metric, Splitting, Trial};
+use crate::values::{Configuration, Metric, Select, Splitting, Trial};
 
 /// A checked sweep: its parts can be read and not changed. [`spec::load`](crate::spec::load) makes one from a
 /// file; parts that come from elsewhere, `sweep.json` included, are checked by `TryFrom`.
@@ -48,7 +48,7 @@ pub struct SweepSpec(SweepParts);
 pub struct SweepParts {
     /// Name of the sweep and of its folders.
     pub name: String,
-    /// The tasks by name, all of one kind.
+    /// The tasks by name.
     pub tasks: BTreeMap<String, Arc<Task>>,
     /// The models that some configuration uses, by name.
     pub models: BTreeMap<String, ModelSpec>,
@@ -59,9 +59,9 @@ pub struct SweepParts {
     pub proposing: Option<Proposing>,
     /// How training rows are divided.
     pub splitting: Splitting,
-    /// The metric that selects, if the sweep names another than its tasks' own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Metric>,
+    /// The metrics that select.
+    #[serde(default, skip_serializing_if = "Select::is_kinds")]
+    pub select: Select,
     /// What is stopped early, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRule>,
@@ -127,7 +127,7 @@ impl SweepSpec {
         self.models.get(&configuration.model).expect("a checked sweep holds the models it uses")
     }
 
-    /// The only task, or the first by name: it shows what all tasks of a sweep have in common.
+    /// The only task, or the first by name.
     ///
     /// # Panics
     /// When there is no task: a checked sweep has one.
@@ -136,10 +136,10 @@ impl SweepSpec {
         self.tasks.values().next().expect("a checked sweep has a task")
     }
 
-    /// The metric that selects.
+    /// The metric that selects on a task.
     #[must_use]
-    pub fn selecting(&self) -> Metric {
-        self.select.unwrap_or_else(|| self.first_task().objective.primary())
+    pub fn selecting(&self, task: &Task) -> Metric {
+        self.select.of(&task.name).unwrap_or_else(|| task.objective.primary())
     }
 
     /// What is to be known of these trials where they are compared, to stop those that cannot win.

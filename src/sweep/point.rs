@@ -8,7 +8,7 @@ use super::Template;
 use crate::families::ModelSpec;
 use crate::tasks::Task;
 use crate::values::axes::{self, AXES, COUNT};
-use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Setting, Training};
+use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Select, Setting, Training};
 
 const TASK: usize = axes::row("task");
 const MODEL: usize = axes::row("model");
@@ -94,8 +94,8 @@ type Key<'a> = (&'a str, &'a str, bool);
 pub struct Templates<'a> {
     tasks: &'a BTreeMap<String, Arc<Task>>,
     models: &'a BTreeMap<String, ModelSpec>,
-    /// The metric that selects, if the sweep names another than its tasks' own.
-    select: Option<Metric>,
+    /// The metrics that select.
+    select: &'a Select,
     all: HashMap<Key<'a>, Template>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Templates<'a> {
         points: impl Iterator<Item = Given<'p>>,
         tasks: &'a BTreeMap<String, Arc<Task>>,
         models: &'a BTreeMap<String, ModelSpec>,
-        select: Option<Metric>,
+        select: &'a Select,
     ) -> Self {
         let keys: HashSet<Key<'p>> = points.filter_map(|point| key(&point)).collect();
         let template = |(task, model, scratch): Key<'p>| {
@@ -133,7 +133,7 @@ impl<'a> Templates<'a> {
             Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
         }
         training.keep_by = match training.keep {
-            Keep::Best => self.select,
+            Keep::Best => self.select.of(key.0),
             Keep::Last => None,
         };
         Some(template.configuration(method, training))

@@ -85,7 +85,7 @@ impl SweepSpec {
             models,
             configurations,
             splitting,
-            select: self.select,
+            select: self.select.clone(),
             stop: None,
             drawn: None,
             proposing: None,

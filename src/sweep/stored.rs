@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{SweepParts, SweepSpec};
+use crate::tasks::Task;
 use crate::values::axes::AXES;
 use crate::values::{Axis, Configuration, ConfigurationId, Metric, Range, Splitting};
 
@@ -52,9 +53,14 @@ pub enum Unsound {
     /// A block that points are drawn from contradicts itself.
     #[error("a block of the grid does not fit its space")]
     Block,
-    /// A metric that the tasks do not have.
-    #[error("the sweep selects by `{0}`, which its tasks do not have")]
-    Select(&'static str),
+    /// A metric that a task does not have.
+    #[error("the sweep selects by `{metric}` on task `{task}`, which does not have it")]
+    Select {
+        /// The task.
+        task: String,
+        /// The metric.
+        metric: &'static str,
+    },
     /// The same for the metric by which a configuration keeps its best weights.
     #[error("configuration `{id}` keeps weights by `{metric}`, which its task does not have")]
     KeepBy {
@@ -87,10 +93,14 @@ impl TryFrom<SweepParts> for SweepSpec {
         if !is_folder_name(name) {
             return Err(Unsound::Name(name.clone()));
         }
-        let first = tasks.values().next().ok_or(Unsound::NoTask)?;
-        let is_unknown = |metric: &Metric| !first.objective.metrics().contains(metric);
-        if let Some(metric) = select.filter(is_unknown) {
-            return Err(Unsound::Select(metric.name()));
+        if tasks.is_empty() {
+            return Err(Unsound::NoTask);
+        }
+        let lacks = |task: &Task, metric: &Metric| !task.objective.metrics().contains(metric);
+        for (name, task) in tasks {
+            if let Some(metric) = select.of(name).filter(|metric| lacks(task, metric)) {
+                return Err(Unsound::Select { task: name.clone(), metric: metric.name() });
+            }
         }
         if configurations.is_empty() {
             return Err(Unsound::NoConfiguration);
@@ -109,16 +119,14 @@ impl TryFrom<SweepParts> for SweepSpec {
         let mut seen = HashSet::new();
         for one in configurations {
             let unknown = |what, name: &str| Unsound::Unknown { id: one.id, what, name: name.to_owned() };
-            if !tasks.contains_key(&one.task) {
-                return Err(unknown("task", &one.task));
-            }
+            let Some(task) = tasks.get(&one.task) else { return Err(unknown("task", &one.task)) };
             if !models.contains_key(&one.model) {
                 return Err(unknown("model", &one.model));
             }
             if !seen.insert(one.id) {
                 return Err(Unsound::Twice { id: one.id });
             }
-            if let Some(metric) = one.training.keep_by.filter(is_unknown) {
+            if let Some(metric) = one.training.keep_by.filter(|metric| lacks(task, metric)) {
                 return Err(Unsound::KeepBy { id: one.id, metric: metric.name() });
             }
             in_range(one)?;
@@ -193,6 +201,8 @@ mod tests {
                 json!({"kind": "k_fold", "k": 1, "stratified": true, "seed": 1}))
             .contains("divided")
         );
-        assert!(of(&|sweep| sweep["select"] = json!("perplexity")).contains("selects by `perplexity`"));
+        assert!(
+            of(&|sweep| sweep["select"] = json!("perplexity")).contains("selects by `perplexity` on task")
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::phrase::{self, Names};
 use crate::record::ledger::{Ledger, RunningJob};
 use crate::tasks;
 use crate::values::{
-    Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What, quantity,
+    Device, Event, Failure, JobKey, Metric, Progress, Scores, Select, Trial, TrialId, What, quantity,
 };
 
 /// The state of a run as displays show it.
@@ -17,7 +17,7 @@ pub(super) struct Board {
     ledger: Ledger,
     ends_at: Option<Instant>,
     names: Names,
-    select: Option<Metric>,
+    select: Select,
     trials: HashMap<TrialId, Trial>,
     /// Why the job being launched failed before, if it did.
     failed_before: Option<Failure>,
@@ -42,7 +42,7 @@ impl Board {
             What::RunPlanned { trials, select, predicted, .. } => {
                 let folds = trials.chunk_by(|a, b| a.configuration.id == b.configuration.id);
                 self.names = Names::of(folds.map(|folds| &*folds[0].configuration));
-                self.select = *select;
+                self.select = select.clone();
                 self.trials = trials.iter().map(|trial| (trial.id, trial.clone())).collect();
                 self.ends_at = now.checked_add(*predicted);
             }
@@ -96,8 +96,8 @@ impl Board {
 
     /// Keeps the best trial of each task; scores of different tasks are not comparable.
     fn compare(&mut self, trial: TrialId, scores: &Scores) {
-        let task = self.trials.get(&trial).map_or("", |trial| trial.configuration.task.as_str());
-        let (metric, score) = tasks::selecting(scores, self.select);
+        let task = self.task(trial);
+        let (metric, score) = tasks::selecting(scores, self.select.of(task));
         let best = self.best.get(task);
         if best.is_none_or(|best| metric.improves(score, best.scores.get(metric))) {
             let task = task.to_owned();
@@ -126,9 +126,13 @@ impl Board {
         &self.ledger
     }
 
-    /// The metric that selects, where the sweep names one.
-    pub(super) fn select(&self) -> Option<Metric> {
-        self.select
+    /// The metric that selects on a trial's task, where it is not its kind's own.
+    pub(super) fn select(&self, trial: TrialId) -> Option<Metric> {
+        self.select.of(self.task(trial))
+    }
+
+    fn task(&self, trial: TrialId) -> &str {
+        self.trials.get(&trial).map_or("", |trial| trial.configuration.task.as_str())
     }
 
     /// What runs on each device, with its progress, in the order of the devices.
@@ -148,10 +152,9 @@ impl Board {
         let Some(progress) = standing.and_then(|standing| standing.progress.as_ref()) else {
             return format!("{work}{others}");
         };
-        let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let score = validation
-            .as_ref()
-            .map_or_else(String::new, |v| format!(", validation {}", phrase::score(v, self.select)));
+        let Progress { step, steps, loss, rows_per_s, validation, trial } = progress;
+        let scored = |scores| format!(", validation {}", phrase::score(scores, self.select(*trial)));
+        let score = validation.as_ref().map_or_else(String::new, scored);
         format!("{work}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}")
     }
 
@@ -182,7 +185,7 @@ impl Board {
     /// last.
     pub(super) fn best(&self) -> Option<String> {
         let best = self.best.get(self.improved.as_ref()?)?;
-        let score = phrase::score(&best.scores, self.select);
+        let score = phrase::score(&best.scores, self.select(best.trial));
         Some(format!("best so far: validation {score}, {}", self.name(best.trial)))
     }
 }

@@ -142,7 +142,7 @@ fn scored(result: &TrialResult, select: Option<Metric>) -> String {
 fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
     let mut text =
         format!("done {}/{}: {}: ", board.ledger().done(), board.ledger().total(), board.name(result.trial),);
-    text.push_str(&scored(result, board.select()));
+    text.push_str(&scored(result, board.select(result.trial)));
     let _ = write!(text, ", {}", measured(result.cost.wall_s.max(0.0)));
     if let Some(left) = board.remaining(now) {
         let _ = write!(text, "; {} left", about(left.as_secs_f64()));

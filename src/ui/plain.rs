@@ -79,8 +79,8 @@ mod tests {
     use super::*;
     use crate::plan::example;
     use crate::values::{
-        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Resources, Scores, Trial, TrialId,
-        TrialResult, TrialsOfWidth, Width,
+        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Resources, Scores, Select, Trial,
+        TrialId, TrialResult, TrialsOfWidth, Width,
     };
 
     /// The second fold of an adapter and of full fine-tuning.
@@ -138,7 +138,7 @@ mod tests {
             todo: [first.id, second.id].into(),
             done: [trials[0].id].into(),
             trials: trials.into(),
-            select: None,
+            select: Select::Kinds,
             continued: 1,
             resources: Resources { cores: vec![0, 1], ..Resources::default() },
             predicted: after(250),

@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
-    Bracket, Device, Failure, JobKey, Metric, Pause, Placement, Proposed, Resources, RunSettings,
-    RungDecision, RungPutOff, Scores, StopReason, Trial, TrialId, TrialResult, Width,
+    Bracket, Device, Failure, JobKey, Pause, Placement, Proposed, Resources, RunSettings, RungDecision,
+    RungPutOff, Scores, Select, StopReason, Trial, TrialId, TrialResult, Width,
 };
 
 /// Something that happened, and when.
@@ -264,9 +264,9 @@ pub enum What {
         continued: usize,
         /// Where it can train.
         resources: Resources,
-        /// The metric that selects, where the sweep names one.
+        /// The metrics that select.
         #[serde(skip)]
-        select: Option<Metric>,
+        select: Select,
         /// Predicted duration of the run.
         #[serde(rename = "predicted_s", serialize_with = "seconds")]
         predicted: Duration,

@@ -265,6 +265,14 @@ impl Metric {
         matches!(self, Self::Accuracy | Self::ExactMatch)
     }
 
+    /// Whether its values can be averaged with those of other metrics that have a scale: its best value is 1, and it has
+    /// a lowest one.
+    #[must_use]
+    pub fn has_scale(self) -> bool {
+        let (least, most) = self.row().range;
+        self.higher_is_better() && least.is_finite() && most.total_cmp(&1.0).is_eq()
+    }
+
     /// Whether more is better.
     #[must_use]
     pub fn higher_is_better(self) -> bool {

@@ -106,7 +106,7 @@ impl Bench {
             configurations: vec![Arc::new(configuration)],
             proposing: None,
             splitting: Splitting::File,
-            select: None,
+            select: lorasweep::values::Select::Kinds,
             stop: None,
             drawn: None,
             refits: Vec::new(),

@@ -151,7 +151,7 @@ fn sweep() -> SweepSpec {
         models: BTreeMap::from([(model.name.clone(), model.clone())]),
         proposing: None,
         splitting: Splitting::KFold { k: FOLDS as usize, stratified: true, seed: 1 },
-        select: None,
+        select: lorasweep::values::Select::Kinds,
         stop: None,
         drawn: None,
         refits: Vec::new(),

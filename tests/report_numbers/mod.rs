@@ -6,7 +6,7 @@ use lorasweep::report::chance::Grounds;
 use lorasweep::report::findings::Findings;
 use lorasweep::report::{self, frames, markdown};
 use lorasweep::tasks::{Objective, Regression, RowTarget, Task, TaskKind, TrialTargets};
-use lorasweep::values::{Count, Metric, MetricLine, Scores, Splitting};
+use lorasweep::values::{Count, Metric, MetricLine, Scores, Select, Splitting};
 
 use crate::report_record::{Point, file, lora, record_on};
 
@@ -84,9 +84,9 @@ fn each_metric_sorts_in_its_own_direction() {
     let [four, eight] = ["LoRA r=4 α=16", "LoRA r=8 α=16"];
     assert_eq!(labels(&record), [eight, four]);
     assert!(page(&record).contains("the highest mean validation Pearson correlation"), "{}", page(&record));
-    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::Mse)).unwrap();
+    record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::Mse)).unwrap();
     assert_eq!(labels(&record), [four, eight]);
-    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::Rmse)).unwrap();
+    record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::Rmse)).unwrap();
     assert_eq!(labels(&record), [four, eight], "its root sorts as the error does");
     let terminal = report::terminal_table(&record, 200);
     assert!(terminal.contains("RMSE: lower is better") && terminal.contains("training mean"), "{terminal}");
@@ -106,7 +106,7 @@ fn a_correlation_is_held_against_none_and_an_error_against_the_training_mean() {
         page(&record)
     );
     // The numbers from 0 to 5 have a variance of about 2.92.
-    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::Mse)).unwrap();
+    record.sweep = record.sweep.with(|sweep| sweep.select = Select::All(Metric::Mse)).unwrap();
     set(&mut record, Metric::Mse, &[2.9, 2.92, 2.93, 2.91, 2.9, 2.93]);
     assert!(!selected(&record) && matches!(grounds(&record), Grounds::Folds { .. }));
     assert!(page(&record).contains("beats the training mean beyond chance"), "{}", page(&record));

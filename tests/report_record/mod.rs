@@ -14,7 +14,7 @@ use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering
 use lorasweep::values::stream::{Draw, StreamKey};
 use lorasweep::values::{
     ClassRows, Configuration, ContentHash, Cost, Count, Failure, Keep, Lora, Method, Metric, MetricLine,
-    Schedule, Scores, Splitting, Training, Trial, TrialResult,
+    Schedule, Scores, Select, Splitting, Training, Trial, TrialResult,
 };
 use rand::Rng;
 
@@ -102,7 +102,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         configurations,
         proposing: None,
         splitting,
-        select: None,
+        select: Select::Kinds,
         stop: None,
         drawn: None,
         refits: Vec::new(),
@@ -173,7 +173,8 @@ fn language_task(name: &str) -> Task {
     Task { test, ..Task::new(name, objective, file(&format!("{name}.train.txt"), 20_000)) }
 }
 
-fn task() -> Task {
+/// A classifier's.
+pub(crate) fn task() -> Task {
     Task {
         test: Some(file("test.csv", 3_000)),
         rows: Some(1_500),

@@ -23,7 +23,7 @@ use lorasweep::search::StopRule;
 use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    CommandLine, Configuration, ContentHash, Event, Failure, JobKey, Lora, Method, Reader, Resources,
+    CommandLine, Configuration, ContentHash, Event, Failure, JobKey, Lora, Method, Reader, Resources, Select,
     Splitting, Training, TrialId,
 };
 
@@ -60,7 +60,7 @@ fn of(method: Method, learning_rates: &[f64], stop: Option<StopRule>) -> SweepSp
         configurations,
         proposing: None,
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
-        select: None,
+        select: Select::Kinds,
         stop,
         drawn: None,
         refits: Vec::new(),

@@ -1,7 +1,7 @@
 //! Tasks with several labels, and with tags of words, in a sweep file.
 
 use lorasweep::tasks::{ClassWeights, Objective};
-use lorasweep::values::Metric;
+use lorasweep::values::{Metric, Select};
 
 use crate::folder::Folder;
 
@@ -46,8 +46,8 @@ fn tags_are_judged_by_what_they_are() {
     let folder = folder();
     let load = |task: &str| folder.load(&sweep(task));
     let of = |file: &str| load(&format!("kind: tagging, train: {file}, words: words, tags: tags"));
-    assert_eq!(of("tags.conll").unwrap().select, None, "F1 over spans");
-    assert_eq!(of("speech.conll").unwrap().select, Some(Metric::TokenAccuracy));
+    assert_eq!(of("tags.conll").unwrap().select, Select::Kinds, "F1 over spans");
+    assert_eq!(of("speech.conll").unwrap().select, Select::All(Metric::TokenAccuracy));
     let only = of("plain.conll").unwrap_err().to_string();
     assert!(only.contains("one tag only, `O`"), "{only}");
     let same = load("kind: tagging, train: tags.conll, words: words, tags: words").unwrap_err().to_string();

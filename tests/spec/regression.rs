@@ -4,7 +4,7 @@ use lorasweep::spec::Starter;
 use lorasweep::sweep::SweepSpec;
 use lorasweep::sweep::card::Warning;
 use lorasweep::tasks::{self, Objective};
-use lorasweep::values::{Metric, Splitting};
+use lorasweep::values::{Metric, Select, Splitting};
 
 use crate::folder::Folder;
 
@@ -37,7 +37,7 @@ fn numbers_are_read_split_and_told_on_the_card() {
     let spec = load(&folder, &sweep("", "kfold: {k: 3, seed: 1}\n"));
     let Objective::Regression(task) = &spec.first_task().objective else { panic!("it is a regression") };
     assert_eq!((task.text.as_slice(), task.label.as_str()), (&["text".to_owned()][..], "score"));
-    assert_eq!((spec.selecting(), spec.trials().len()), (Metric::Pearson, 9));
+    assert_eq!((spec.selecting(spec.first_task()), spec.trials().len()), (Metric::Pearson, 9));
     assert!(matches!(spec.splitting, Splitting::KFold { stratified: false, .. }), "{:?}", spec.splitting);
     let card = &spec.cards[0];
     let numbers = card.numbers.as_ref().unwrap();
@@ -108,8 +108,8 @@ fn what_selects_is_a_metric_of_regression() {
     let folder = folder(&NUMBERS);
     let select =
         |metric: &str| folder.load(&sweep("", &format!("split: {{fraction: 0.3}}\nselect: {metric}\n")));
-    assert_eq!(select("mse").unwrap().select, Some(Metric::Mse));
-    assert_eq!(select("pearson").unwrap().select, None, "it is the kind's own");
+    assert_eq!(select("mse").unwrap().select, Select::All(Metric::Mse));
+    assert_eq!(select("pearson").unwrap().select, Select::Kinds, "it is the kind's own");
     for (meant, metric) in [("spearmanr", "spearman"), ("eval_loss", "mse"), ("mean_absolute_error", "mae")] {
         let said = select(meant).unwrap_err().to_string();
         assert!(said.contains(&format!("did you mean `{metric}`?")), "{said}");

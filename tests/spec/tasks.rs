@@ -2,7 +2,9 @@
 
 use lorasweep::families::{Architecture, Weights};
 use lorasweep::spec::{Intent, Overrides};
+use lorasweep::sweep::SweepSpec;
 use lorasweep::tasks::{Objective, TextLayout};
+use lorasweep::values::{Metric, Select};
 
 use crate::folder::Folder;
 
@@ -84,7 +86,7 @@ fn other_kinds_have_plain_folds_and_no_classes() {
 }
 
 #[test]
-fn tasks_of_one_kind_share_a_sweep() {
+fn tasks_share_a_sweep() {
     let folder = Folder::new();
     let four_rows = folder.read("test.csv");
     folder.write("test.csv", &folder.read("train.csv"));
@@ -106,6 +108,52 @@ tasks:
     insta::assert_snapshot!(folder.message(&sweep(&[mixed, TINY, GRID, "kfold: {k: 9}\n"])));
     let both = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
     insta::assert_snapshot!(folder.message(&sweep(&[both, tasks, TINY, GRID, "kfold: {k: 3}\n"])));
+}
+
+/// Tasks of different kinds share a sweep, and each selects by a metric of its own.
+#[test]
+fn tasks_of_different_kinds_share_a_sweep() {
+    let folder = Folder::new();
+    folder.write("numbers.csv", "text,score\na,1\nb,2\nc,0.5\nd,3\n");
+    folder.write("more.csv", "text,score\ne,1\nf,2\n");
+    let tasks = |own: &str, number: &str| {
+        format!(
+            "tasks:\n  classes: {{train: train.csv, validation: test.csv, text: text, label: label, max_length: 16{own}}}\n  \
+             numbers: {{kind: regression, train: numbers.csv, validation: more.csv, text: text, label: score, \
+             max_length: 16{number}}}\n"
+        )
+    };
+    let load =
+        |own: &str, number: &str, rest: &str| folder.load(&sweep(&[&tasks(own, number), TINY, GRID, rest]));
+    let of = |spec: &SweepSpec| spec.tasks.values().map(|task| spec.selecting(task)).collect::<Vec<_>>();
+    let plain = load("", "", "").unwrap();
+    assert_eq!((plain.configurations.len(), of(&plain)), (2, vec![Metric::Accuracy, Metric::Pearson]));
+    assert_eq!(plain.select, Select::Kinds);
+    let own = load(", select: matthews", ", select: spearman", "select: loss\n").unwrap();
+    assert_eq!(of(&own), [Metric::Matthews, Metric::Spearman]);
+    let one = load("", ", select: mse", "select: macro_f1\n").unwrap();
+    assert_eq!(of(&one), [Metric::MacroF1, Metric::Mse]);
+    insta::assert_snapshot!(folder.plain(&load("", "", "select: macro_f1\n").unwrap_err()));
+    insta::assert_snapshot!(folder.plain(&load(", select: pearson", "", "select: f2\n").unwrap_err()));
+    let rank = "search: {stop: halving, rank_by: accuracy}\n";
+    insta::assert_snapshot!(folder.plain(&load("", "", rank).unwrap_err()));
+}
+
+/// What is kept of a trial goes by the metric of its task.
+#[test]
+fn kept_weights_go_by_the_metric_of_the_task() {
+    let folder = Folder::new();
+    let tasks = "\
+tasks:
+  one: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 16, select: macro_f1}
+  two: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 16}
+";
+    let grid = "grid: [{method: lora, model: tiny, learning_rate: 5e-3, keep: best}]\n";
+    let spec = folder.load(&sweep(&[tasks, TINY, grid])).unwrap();
+    let kept: Vec<_> =
+        spec.configurations.iter().map(|one| (one.task.as_str(), one.training.keep_by)).collect();
+    assert_eq!(kept, [("one", Some(Metric::MacroF1)), ("two", None)]);
+    assert_ne!(spec.configurations[0].id, spec.configurations[1].id);
 }
 
 #[test]

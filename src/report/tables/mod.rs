@@ -4,6 +4,7 @@
 //! within each.
 
 mod course;
+mod notes;
 mod results;
 mod settings;
 mod statistics;
@@ -11,8 +12,9 @@ mod stopped;
 mod together;
 
 pub use course::{by_epoch, training};
+pub use notes::method_notes;
 pub use results::{results, without_result};
-pub use settings::{method_notes, settings, tasks};
+pub use settings::{settings, tasks};
 pub use statistics::{folds, statistics};
 pub use stopped::stopped;
 pub use together::{all_tasks, seeds};

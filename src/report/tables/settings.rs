@@ -1,17 +1,15 @@
-//! Owns the tables of what was run, and the notes on how the numbers were made. Pure.
+//! Owns the tables of what was run. Pure.
 
 use std::path::Path;
 
 use crate::record::RunRecord;
-use crate::report::chance::Test;
-use crate::report::curves::CONVERGED_SHARE;
-use crate::report::findings::Findings;
+use crate::report::findings::{Findings, TaskFindings};
 use crate::report::format::{self, NONE};
-use crate::report::{stopped, warnings};
+use crate::report::stopped;
 use crate::sweep::Drawn;
 use crate::tasks::{Cleaning, Task};
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Method, Splitting, quantity};
+use crate::values::{Configuration, Splitting, quantity};
 
 use super::{Column, Table, numbers, or_none};
 
@@ -31,9 +29,9 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     if !findings.has_tasks() {
         rows.extend(of_task(sweep.first_task()));
     }
-    rows.extend(findings.objective().settings());
+    rows.extend(by_task(findings, |task| task.objective().settings()));
     rows.push(("validation", splitting(sweep.splitting)));
-    rows.push(("selected by", findings.measure().title().to_owned()));
+    rows.extend(by_task(findings, |task| vec![("selected by", task.measure.title().to_owned())]));
     rows.extend(sweep.stop.map(|rule| ("stopped early", stopped::ruled(findings, &rule))));
     rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn, findings.record))));
     rows.extend(axes::shown().filter_map(|axis| match ranges(axis, sweep.drawn.as_ref()) {
@@ -45,6 +43,36 @@ pub fn settings(findings: &Findings<'_>) -> Table {
         table.push(false, vec![name.to_owned(), value]);
     }
     table
+}
+
+/// Settings of the tasks, each once: with the names of the tasks that have a value where not all have it.
+fn by_task<'a>(
+    findings: &'a Findings<'_>,
+    settings: impl Fn(&'a TaskFindings<'a>) -> Vec<(&'static str, String)>,
+) -> Vec<(&'static str, String)> {
+    /// A value with the names of the tasks that have it.
+    type Value<'a> = (String, Vec<&'a str>);
+    let mut all: Vec<(&str, Vec<Value<'_>>)> = Vec::new();
+    for task in &findings.tasks {
+        for (setting, value) in settings(task) {
+            let at = all.iter().position(|(known, _)| *known == setting).unwrap_or_else(|| {
+                all.push((setting, Vec::new()));
+                all.len() - 1
+            });
+            let values = &mut all[at].1;
+            match values.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, tasks)) => tasks.push(&task.task.name),
+                None => values.push((value, vec![&task.task.name])),
+            }
+        }
+    }
+    let said = |(value, tasks): Value<'_>| match tasks.len() == findings.tasks.len() {
+        true => value,
+        false => format!("{value} (`{}`)", tasks.join("`, `")),
+    };
+    all.into_iter()
+        .map(|(setting, values)| (setting, values.into_iter().map(said).collect::<Vec<_>>().join("; ")))
+        .collect()
 }
 
 /// How points were drawn, and how many are to come.
@@ -156,148 +184,4 @@ fn splitting(splitting: Splitting) -> String {
         Splitting::File => "a validation file".to_owned(),
         Splitting::All => "none held out: every row is trained on".to_owned(),
     }
-}
-
-const TEST_INTERVAL: &str = "The 95 % interval of a difference on test rows is normal, from the number of rows \
-    and from the spread of the difference over folds. It takes folds as independent, and the errors of the two, \
-    which makes it too wide where both miss the same rows.";
-
-/// How the numbers were made, in one or a few sentences each.
-#[must_use]
-pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
-    let title = findings.measure().title();
-    let folds = findings.record.sweep.splitting.splits();
-    let seeds = findings.seeds() > 1;
-    let within = if findings.has_tasks() { " within each task" } else { "" };
-    let mut notes = vec![format!(
-        "★ marks the selected configuration. Configurations are ranked and selected{within} by {} mean \
-         validation {title} over {}{}, of equals the one that trains fewer parameters, then the first of the \
-         grid; test rows are evaluated once per trial and take no part in it.{}",
-        if findings.measure().metric.higher_is_better() { "the highest" } else { "the lowest" },
-        quantity::counted(folds, "fold"),
-        if seeds { " and all seeds" } else { "" },
-        match (folds > 1, seeds) {
-            (true, false) => " ± is the sample standard deviation over folds.",
-            (false, true) => " ± is the sample standard deviation over seeds.",
-            (true, true) => " ± is the sample standard deviation over the trials of all folds and seeds.",
-            (false, false) => "",
-        },
-    )];
-    notes.extend(findings.stopped().next().map(|_| stopped::NOTE.to_owned()));
-    notes.extend(against_nothing(findings));
-    notes.extend(over_folds(findings));
-    notes.push(convergence(findings));
-    notes.extend(findings.objective().words().metrics_note.map(str::to_owned));
-    if findings.record.sweep.configurations.iter().any(|c| c.method == Method::Base) {
-        notes.push(
-            "A base that is not trained is evaluated as it is, with its own head or, where the task needs \
-             another, a fresh one: a reference, never selected while anything trains."
-                .to_owned(),
-        );
-    }
-    if seeds {
-        notes.push(
-            "Configurations that differ in the seed alone are one configuration: seeds repeat it, and none is \
-             picked for being lucky. Seeds of one split share its rows, so they are no independent samples of \
-             the data: their spread is that of training alone. Configurations are therefore compared over \
-             folds, each fold's score being its mean over seeds, and not tested where there is one split."
-                .to_owned(),
-        );
-    }
-    notes.push(
-        "Parameters are counted from tensor shapes, each tensor once. LoRA (Hu et al. 2021): adapters and \
-         saved modules train. Time is the mean over folds, evaluation included; memory is the largest of all \
-         folds."
-            .to_owned(),
-    );
-    notes
-}
-
-/// How intervals and comparisons over folds are made; empty with one split.
-fn over_folds(findings: &Findings<'_>) -> Vec<String> {
-    if findings.record.sweep.splitting.splits() < 2 {
-        return Vec::new();
-    }
-    let mut notes = vec![
-        "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, and is \
-         too narrow; comparisons do not use it."
-            .to_owned(),
-        format!(
-            "Comparisons are the corrected resampled t-test on validation {} of the same folds (Nadeau & Bengio \
-             2003, Machine Learning 52), with Holm's correction (1979) over all comparisons with the selected \
-             configuration{}. That the selected one was chosen for being best makes its lead optimistic.",
-            findings.measure().title(),
-            if findings.has_tasks() { " of a task" } else { "" },
-        ),
-    ];
-    if findings.is_tested() && findings.measure().metric.counts_right_rows() {
-        notes.push(TEST_INTERVAL.to_owned());
-    }
-    notes
-}
-
-/// The references that configurations must beat before one is selected.
-fn against_nothing(findings: &Findings<'_>) -> Vec<String> {
-    let words = findings.objective().words();
-    let mut notes = Vec::new();
-    let answers: Vec<String> = findings
-        .tasks
-        .iter()
-        .filter_map(|task| Some((task.task, warnings::constant_answer(task)?)))
-        .map(|(task, answers)| match findings.has_tasks() {
-            true => format!("{answers} in `{}`", task.name),
-            false => answers,
-        })
-        .collect();
-    if !answers.is_empty() {
-        notes.push(words.baseline_note.replace("{}", &answers.join(", ")));
-    }
-    notes.extend(words.constant.note.map(str::to_owned));
-    if findings.tasks.iter().any(|task| task.chance.is_some()) {
-        notes.push(how_tested(findings));
-    }
-    notes
-}
-
-fn how_tested(findings: &Findings<'_>) -> String {
-    let baseline = findings.objective().words().baseline;
-    let against = findings.tasks.iter().find_map(|task| task.baseline.as_ref());
-    let (than, test) = match Test::of(findings.measure().metric, against) {
-        Test::Rows => (
-            baseline,
-            "by a one-sided exact binomial test of the rows of all folds that are right, times the number of \
-             configurations (Bonferroni), at 0.05",
-        ),
-        Test::Recall => (
-            baseline,
-            "in it, and in macro recall 1 / number of classes by a one-sided normal test with the largest \
-             variance that guesses can have, times the number of configurations (Bonferroni), at 0.05",
-        ),
-        Test::Correlation => (
-            None,
-            "by a one-sided normal test of Fisher's z over the validation rows of all folds, times the number of \
-             configurations (Bonferroni), at 0.05",
-        ),
-        Test::Folds => (
-            Some(baseline.unwrap_or("untrained base")),
-            "by the corrected resampled t-test at 0.05 where there are folds, by its mean alone where there is one \
-             split",
-        ),
-    };
-    let than = than.map_or_else(|| "a correlation of 0".to_owned(), |than| format!("the {than}"));
-    format!("A configuration is selected only if the best one beats {than} beyond chance: {test}.")
-}
-
-fn convergence(findings: &Findings<'_>) -> String {
-    let (measure, share) = (findings.measure(), 100.0 * CONVERGED_SHARE);
-    let title = measure.title();
-    let goal = if measure.metric.is_share() {
-        format!("reaches {share:.0} % of that configuration's best")
-    } else {
-        format!("has come {share:.0} % of the way from that configuration's first to its best")
-    };
-    format!(
-        "Convergence is the first step at which the mean validation {title}, smoothed over three evaluations, \
-         {goal}."
-    )
 }

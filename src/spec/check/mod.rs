@@ -50,8 +50,8 @@ pub(super) fn check(
     let tasks = task::check(raw, survey, report);
     let splitting = split::splitting(raw, survey, report);
     let named = select::check(raw, report);
-    select::fits(raw, &tasks, named, report);
-    let select = named.or_else(|| select::own(&tasks));
+    select::fits(raw, &tasks, &named, report);
+    let select = select::chosen(tasks.iter(), &named);
     let stop = stop::check(raw, report);
     let mut models = models::check(raw, survey, report);
     pairs::check(raw, survey, points.possible, &models, report);
@@ -61,7 +61,7 @@ pub(super) fn check(
     let (name, splitting) = (name?, splitting?);
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
-    let configurations = configurations(points.configured, &tasks, &models, select);
+    let configurations = configurations(points.configured, &tasks, &models, &select);
     stop::warn_of_no_rung(raw, stop.as_ref(), &configurations, report);
     heads::check(points.possible, &tasks, &models, report);
     let used_tasks: HashSet<&str> =

@@ -149,8 +149,7 @@ fn next_token_models() -> String {
 
 /// Checks what a method needs of its model.
 fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
-    // The number of classes makes no difference here.
-    let head = raw.tasks.first().map_or(Head::Classifier { labels: 0 }, |task| task.kind.head());
+    let tasks = indices(raw.tasks.iter().map(|task| &task.name));
     let mut seen = HashSet::new();
     let mut known = HashMap::new();
     for point in points {
@@ -158,9 +157,10 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
             return;
         }
         let (Some(method), Some(model)) = (point.method(), point.model()) else { continue };
+        let task = point.task().and_then(|name| tasks.get(name.value).copied());
         let lists = AXES.iter().enumerate().filter(|(_, axis)| axis.domain.is_list());
         let lists = lists.map(|(row, _)| point.given(row).map(|given| given.place));
-        if !seen.insert((method, model.place, lists.collect::<Vec<_>>())) {
+        if !seen.insert((task, method, model.place, lists.collect::<Vec<_>>())) {
             continue;
         }
         let random = |known: &RawModel| {
@@ -171,7 +171,9 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
             untrained(method, &model, report);
         }
         if let (true, Some(spec)) = (method.adapts(), models.get(model.value)) {
-            let known = known.entry(model.value);
+            // The number of classes makes no difference here.
+            let head = task.map_or(Head::Classifier { labels: 0 }, |task| raw.tasks[task].kind.head());
+            let known = known.entry((model.value, head));
             let known = known.or_insert_with(|| Nameable::of(&spec.architecture, head));
             named_exist(point, known, model.value, report);
         }

@@ -147,7 +147,7 @@ fn held_out(task: &RawTask, rows: usize) -> usize {
 
 /// Whether folds or shares keep the classes in proportion: if there are classes, unless the sweep says no.
 fn stratified(asked: Option<&At<bool>>, raw: &RawSweep, report: &mut Report) -> bool {
-    let classes = raw.tasks.iter().all(RawTask::has_classes);
+    let classes = raw.tasks.iter().any(RawTask::has_classes);
     if let (Some(At { value: true, place }), false) = (asked, classes) {
         report.warn(*place, "`stratified` has no effect: there are no classes".to_owned());
     }

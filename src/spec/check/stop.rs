@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::select::metric;
+use super::select::on_all;
 use crate::search::{StopRule, Ties};
 use crate::spec::error::Report;
 use crate::spec::raw::RawSweep;
@@ -12,7 +12,7 @@ use crate::values::Configuration;
 pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
     let search = raw.search.as_ref()?;
     let of = &search.stop;
-    let by = of.rank_by.as_ref().and_then(|at| metric(raw, "`rank_by`", at, report));
+    let by = of.rank_by.as_ref().and_then(|at| on_all(raw, "`rank_by`", at, report));
     let Some(stop) = of.stop.as_ref().and_then(|at| at.value) else {
         let unused = [
             of.keep.as_ref().map(|at| (at.place, "keep")),

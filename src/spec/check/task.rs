@@ -15,20 +15,8 @@ use crate::spec::words::quoted;
 
 /// The tasks without errors. Every other task that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {
-    one_kind(&raw.tasks, report);
     let tasks = raw.tasks.iter().zip(&survey.tasks);
     tasks.filter_map(|(task, facts)| check_one(task, facts, report)).collect()
-}
-
-/// Trials of different kinds share no score, so nothing could be compared.
-fn one_kind(tasks: &[RawTask], report: &mut Report) {
-    let Some((first, others)) = tasks.split_first() else { return };
-    for other in others.iter().filter(|other| other.kind.name() != first.kind.name()) {
-        let [(a, x), (b, y)] = [first, other].map(|task| (&task.name.value, task.kind.name()));
-        let message = format!("task `{b}` is of kind `{y}`, and task `{a}` of kind `{x}`");
-        let error = report.error(other.name.place, Problem::MixedTasks(message));
-        error.hint("all tasks of a sweep are of one kind: put the others into a sweep of their own");
-    }
 }
 
 /// The checked task; `None` where an error was reported or its files were not looked at.

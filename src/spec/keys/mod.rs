@@ -155,7 +155,7 @@ pub(super) static SWEEP: Section = Section {
         key(
             "tasks",
             Kind::Named(&TASK),
-            "Several tasks of one kind instead, each under a name of your choice",
+            "Several tasks instead, of one kind or of different ones, each under a name of your choice",
         ),
         required("models", Kind::Named(&MODEL), "The models, each under a name of your choice"),
         required(
@@ -242,6 +242,7 @@ const TASK_DRAWS: &[Key] = &[
     key("rows", count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
     key("test_rows", count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
     key("sample_seed", SEED, "Seed of both draws (default: 42)"),
+    key("select", TEXT, "Metric that selects on this task (default: the sweep's `select`)"),
 ];
 
 static CLEANING: Section = Section {

@@ -44,6 +44,8 @@ pub(in crate::spec) struct RawTask {
     /// Place of `cleaning.min_label_rows`.
     pub(in crate::spec) min_label_rows: Option<Place>,
     pub(in crate::spec) max_length: Option<At<usize>>,
+    /// The name of a metric.
+    pub(in crate::spec) select: Option<At<String>>,
     pub(in crate::spec) rows: Option<At<usize>>,
     pub(in crate::spec) test_rows: Option<At<usize>>,
     pub(in crate::spec) sample_seed: u64,
@@ -152,6 +154,7 @@ fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, repo
         cleaning,
         min_label_rows,
         max_length: fields.size("max_length"),
+        select: fields.text("select"),
         rows: fields.size("rows"),
         test_rows: fields.size("test_rows"),
         sample_seed: fields.seed("sample_seed"),

@@ -8,7 +8,7 @@ use crate::search::{Outcome, Tried};
 use crate::spec::grid;
 use crate::sweep::{Block, Proposing, SweepParts, SweepSpec};
 use crate::tasks::Task;
-use crate::values::{Configuration, ConfigurationId, Place, Point, Splitting};
+use crate::values::{Configuration, ConfigurationId, Place, Point, Select, Splitting};
 
 const SEARCH: &str = "search: {sampler: tpe, trials: 24, generation: 8, seed: 1}";
 
@@ -32,12 +32,12 @@ fn sweep_of(grid: &str, only: &[&str]) -> (SweepSpec, Vec<String>) {
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, "/"))).into();
     let sweep = SweepSpec::try_from(SweepParts {
         name: "proposed".to_owned(),
-        configurations: grid::configurations(&points, &tasks, &models, None),
+        configurations: grid::configurations(&points, &tasks, &models, &Select::Kinds),
         tasks,
         models,
         proposing: raw.proposing.clone(),
         splitting: Splitting::File,
-        select: None,
+        select: Select::Kinds,
         stop: None,
         drawn: None,
         refits: Vec::new(),

@@ -1,7 +1,7 @@
 //! What is written to a journal, and what is read from one.
 
 use super::*;
-use crate::values::{Candidate, Limits, Policy, Ranked};
+use crate::values::{Candidate, Limits, Metric, Policy, Ranked};
 
 #[test]
 fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal() {
