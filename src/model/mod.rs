@@ -41,6 +41,8 @@ pub mod pass;
 #[cfg(feature = "torch")]
 pub mod probe;
 #[cfg(feature = "torch")]
+mod recompute;
+#[cfg(feature = "torch")]
 mod rotary;
 #[cfg(feature = "torch")]
 mod transformer;
@@ -48,5 +50,7 @@ pub mod weights;
 
 #[cfg(feature = "torch")]
 pub use self::inputs::{InputRow, Inputs, UNSEEN};
+#[cfg(feature = "torch")]
+pub use self::recompute::Passed;
 #[cfg(feature = "torch")]
 pub use self::transformer::{Model, Trunk};

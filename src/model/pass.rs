@@ -30,6 +30,7 @@ pub struct Pass {
     site: u64,
     masks: Masks,
     kept: Option<Kept>,
+    recomputes: bool,
 }
 
 /// Masks drawn before, by site and by the bits of their probabilities: slots that pass through the model one
@@ -47,7 +48,7 @@ impl Pass {
     /// A pass without dropout.
     #[must_use]
     pub fn evaluation() -> Self {
-        Self { streams: None, rows: 0, site: 0, masks: Masks::default(), kept: None }
+        Self { streams: None, rows: 0, site: 0, masks: Masks::default(), kept: None, recomputes: false }
     }
 
     /// A pass with dropout: one stream per slot, or one for all, and the rows of each slot in the batch.
@@ -60,6 +61,17 @@ impl Pass {
     #[must_use]
     pub fn repeated(self) -> Self {
         Self { kept: Some(Kept::default()), ..self }
+    }
+
+    /// The same, with layers that are computed again on the way back, or without.
+    #[must_use]
+    pub fn recomputing(self, recomputes: bool) -> Self {
+        Self { recomputes, ..self }
+    }
+
+    /// Whether layers are computed again on the way back.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.recomputes
     }
 
     /// Number of dropout layers passed so far.

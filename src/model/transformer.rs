@@ -56,15 +56,17 @@ enum Head {
 /// stream share it.
 #[derive(Debug)]
 pub struct Trunk<'a> {
-    inputs: &'a Inputs,
+    pub(super) inputs: &'a Inputs,
     /// By each of the model's rotations.
-    turns: Vec<Turns>,
+    pub(super) turns: Vec<Turns>,
     /// The input of the first layer after the trunk, `[K, B * T, H]`.
-    x: Tensor,
+    pub(super) x: Tensor,
+    /// The index of that layer.
+    pub(super) next: usize,
     /// The part of that layer that is already computed.
-    known: Option<Projected>,
+    pub(super) known: Option<Projected>,
     /// Dropout layers so far.
-    site: u64,
+    pub(super) site: u64,
 }
 
 impl Model {
@@ -127,18 +129,20 @@ impl Model {
     }
 
     /// The beginning of a forward pass: the embedding, the layers that all slots share, and the first
-    /// other layer's projections.
+    /// other layer's projections. A pass that recomputes has no layer in it through which a gradient flows.
     #[must_use]
     pub fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
         let mut x = self.embeddings.forward(inputs, pass);
         let positions = || Tensor::arange(inputs.shape[2], (Kind::Float, x.device())).unsqueeze(0);
         let turns = if self.rotaries.is_empty() { Vec::new() } else { self.turns(&positions()) };
+        if pass.recomputes() && x.requires_grad() {
+            return Trunk { inputs, turns, x, next: 0, known: None, site: pass.site() };
+        }
         for layer in &self.layers[..self.shared] {
             x = layer.forward(&x, None, self.rows(inputs, &turns), pass);
         }
-        let next = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
-        let known = next.map(|layer| layer.project(&x, &self.rows(inputs, &turns)));
-        Trunk { inputs, turns, x, known, site: pass.site() }
+        let known = self.first_projections(&x, &self.rows(inputs, &turns));
+        Trunk { inputs, turns, x, next: self.shared, known, site: pass.site() }
     }
 
     /// Logits, `[K, B, classes]`.
@@ -203,12 +207,25 @@ impl Model {
     /// tokens are needed.
     fn behind_layers(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
         pass.go_on_at(trunk.site);
-        let mut x = trunk.x.shallow_clone();
-        let mut known = trunk.known.as_ref();
-        for layer in &self.layers[self.shared..] {
-            x = layer.forward(&x, known.take(), self.rows(trunk.inputs, &trunk.turns), pass);
+        let x = trunk.x.shallow_clone();
+        (trunk.next..self.layers.len()).fold(x, |x, layer| self.layer(layer, &x, trunk, pass))
+    }
+
+    /// The output of a layer behind the trunk, by its index, for the input `x`.
+    pub(super) fn layer(&self, layer: usize, x: &Tensor, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        let rows = self.rows(trunk.inputs, &trunk.turns);
+        if layer != self.shared {
+            return self.layers[layer].forward(x, None, rows, pass);
         }
-        x
+        // A trunk that ends earlier lacks them. They come first all the same, so that gradients add up in one order.
+        let made = if trunk.known.is_none() { self.first_projections(x, &rows) } else { None };
+        self.layers[layer].forward(x, trunk.known.as_ref().or(made.as_ref()), rows, pass)
+    }
+
+    /// The projections of the first layer that slots do not share, where they share these.
+    fn first_projections(&self, x: &Tensor, rows: &Visibility<'_>) -> Option<Projected> {
+        let layer = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
+        layer.map(|layer| layer.project(x, rows))
     }
 
     pub(super) fn normed(&self, x: &Tensor) -> Tensor {

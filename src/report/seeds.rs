@@ -49,7 +49,7 @@ pub(super) fn groups(configurations: &[Arc<Configuration>]) -> Vec<Group<'_>> {
 
 /// A key shared by configurations that differ only in the task or the seed.
 pub(super) fn key(one: &Configuration) -> ContentHash {
-    ContentHash::of_json(&(&one.model, &one.method, &Training { seed: 0, ..one.training.clone() }))
+    ContentHash::of_json(&(&one.model, &one.method, &Training { seed: 0, ..one.training.deciding() }))
 }
 
 /// A configuration with its seed set to the same value as all others, for names that leave the seed out.

@@ -132,6 +132,25 @@ fn a_model_that_does_not_train_is_one_trial_whatever_the_training() {
 }
 
 #[test]
+fn recomputing_gives_the_same_trials_and_cannot_be_compared() {
+    let ids = |more: &str| {
+        let grid = format!("grid: [{{method: [base, lora], model: m, learning_rate: 1{more}}}]");
+        expand(&grid).iter().map(|c| (c.id, c.training.recompute)).collect::<Vec<_>>()
+    };
+    let (plain, again) = (ids(""), ids(", recompute: true"));
+    assert!(plain.iter().map(|(id, _)| id).eq(again.iter().map(|(id, _)| id)));
+    assert_eq!([&plain, &again].map(|all| all[1].1), [false, true]);
+    assert!(!again[0].1, "what does not train goes back through no layer");
+    let error =
+        expand_in("/", "grid: [{method: full, model: m, learning_rate: 1, recompute: [true, false]}]", &[]);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("`recompute` is a list of 2 values") && error.contains("allowed: one value"),
+        "{error}"
+    );
+}
+
+#[test]
 fn precision_is_an_axis_of_every_method_and_32_bits_are_the_default() {
     let grid = "grid: [{method: [base, full], model: m, learning_rate: 1, precision: [fp32, bf16]}]";
     assert!(expand(grid).iter().map(|c| c.training.precision.name()).eq(["fp32", "bf16", "fp32", "bf16"]));

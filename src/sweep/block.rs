@@ -117,6 +117,11 @@ impl Lists {
         self.0.iter().filter_map(move |(row, settings)| Some((*row, settings.get(item)?)))
     }
 
+    /// The same, without axes on which no result depends.
+    pub(super) fn deciding(&self) -> Self {
+        self.0.iter().filter(|(row, _)| AXES[*row].decides).cloned().collect()
+    }
+
     /// Whether a point has one of the settings of each axis.
     fn match_point(&self, point: &Given<'_>) -> bool {
         self.0.iter().all(|(row, settings)| settings.iter().any(|setting| point.has(*row, setting)))

@@ -72,7 +72,14 @@ impl Template {
     fn identity_in(&self, version: u32, method: &Method, training: &Training) -> Vec<u8> {
         let version = format!("{{\"version\":{version},");
         let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
-        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], head, b"}"];
+        let rest = [
+            b",\"method\":",
+            &json(method)[..],
+            b",\"training\":",
+            &json(&training.deciding())[..],
+            head,
+            b"}",
+        ];
         [version.as_bytes(), &self.identity[..], &rest.concat()[..]].concat()
     }
 

@@ -55,7 +55,7 @@ impl Proposing {
     pub fn keys(&self) -> Vec<ContentHash> {
         let mut keys: Vec<ContentHash> = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let drawn = Block { repeats: Vec::new(), ..block.clone() };
+            let drawn = Block { repeats: Vec::new(), given: block.given.deciding(), ..block.clone() };
             let key =
                 |twin: usize| ContentHash::of_json(&(self.sampler, self.seed, self.generation, &drawn, twin));
             // Of blocks that differ only in their tasks or seeds each is a search of its own.

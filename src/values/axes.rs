@@ -37,6 +37,8 @@ pub struct Axis {
     pub leads: bool,
     /// Its column in CSV files.
     pub column: &'static str,
+    /// Whether results depend on it, and ids with them.
+    pub decides: bool,
     /// Its names in other programs, each with how the value differs there.
     pub aliases: &'static [Alias],
     default: Option<&'static str>,
@@ -198,11 +200,17 @@ impl Axis {
             short,
             leads,
             column,
+            decides: true,
             aliases,
             default,
             text,
             access,
         }
+    }
+
+    /// No result depends on it.
+    pub(super) const fn without_effect(self) -> Self {
+        Self { decides: false, ..self }
     }
 
     /// Methods that do not train have it too.

@@ -50,13 +50,17 @@ pub struct Training {
     /// not written, so that ids of versions without this setting stay the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f64,
+    /// Whether each layer is computed again in the backward pass rather than its activations kept. No result depends on
+    /// it, and so no id; only `true` is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// The metric that [`Keep::Best`] judges by, where it differs from the task's own; otherwise not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_by: Option<Metric>,
 }
 
 /// The row of each field of [`Training`] that a sweep file names.
-pub(super) const TRAINING_AXES: [Axis; 17] = [
+pub(super) const TRAINING_AXES: [Axis; 18] = [
     Axis::new(
         "learning_rate",
         Domain::Number(Range::Positive),
@@ -225,6 +229,26 @@ pub(super) const TRAINING_AXES: [Axis; 17] = [
     .always()
     .called(&[(&["bf16", "fp16", "mixed_precision", "torch_dtype", "dtype"], "`fp32` or `bf16`")]),
     Axis::new(
+        "recompute",
+        Domain::Flag,
+        WithinPack::Equal,
+        field!(Training.recompute),
+        "Compute each layer again in the backward pass instead of keeping its activations: less memory for long rows, \
+         more time, the same results",
+    )
+    .shown("recompute", "recompute ")
+    .without_effect()
+    .called(&[(
+        &[
+            "gradient_checkpointing",
+            "use_gradient_checkpointing",
+            "activation_checkpointing",
+            "enable_activation_checkpointing",
+            "checkpoint_activations",
+        ],
+        "",
+    )]),
+    Axis::new(
         "seed",
         Domain::Count(0, u64::MAX),
         WithinPack::MayDiffer,
@@ -241,6 +265,12 @@ impl Training {
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, ..Self::default() }
+    }
+
+    /// The same, without what no result depends on.
+    #[must_use]
+    pub fn deciding(&self) -> Self {
+        Self { recompute: Self::default().recompute, ..self.clone() }
     }
 }
 
@@ -265,6 +295,7 @@ impl Default for Training {
             seed: 42,
             precision: Precision::Fp32,
             label_smoothing: 0.0,
+            recompute: false,
             keep_by: None,
         }
     }

@@ -14,6 +14,7 @@ mod joins;
 mod laws;
 mod partly;
 mod pauses;
+mod recompute;
 mod rows;
 mod scores;
 mod stops;

@@ -126,7 +126,7 @@ fn groups(trials: &[Trial]) -> Vec<Group<'_>> {
 }
 
 fn without_seed(one: &Configuration) -> ContentHash {
-    let training = Training { seed: 0, ..one.training.clone() };
+    let training = Training { seed: 0, ..one.training.deciding() };
     ContentHash::of_json(&(&one.task, &one.model, &one.method, training))
 }
 
@@ -152,6 +152,8 @@ fn alike(one: &Configuration) -> ContentHash {
         keep: _,
         keep_by: _,
         seed: _,
+        // What no loss depends on.
+        recompute: _,
     } = &one.training;
     let steps = (epochs, batch_size, accumulation, schedule, evaluate_every, evaluate_rows);
     ContentHash::of_json(&(&one.task, &one.model, one.method.name(), steps, precision, label_smoothing))

@@ -28,6 +28,7 @@ pub(in crate::spec) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &m
         tasks.check(values(block, TASK).filter_map(Given::name), Problem::UnknownTask, report);
         models.check(values(block, MODEL).filter_map(Given::name), Problem::UnknownModel, report);
         inapplicable(block, report);
+        without_effect(block, report);
         zip::check(block, report);
         learning_rate(block, raw, report);
     }
@@ -127,6 +128,17 @@ fn inapplicable(block: &RawBlock, report: &mut Report) {
             "remove it, or add `lora` or `dora` to the block's methods"
         };
         report.error(*place, problem).hint(hint);
+    }
+}
+
+/// Reports several values of an axis on which no result depends: they would be one trial.
+fn without_effect(block: &RawBlock, report: &mut Report) {
+    for axis in block.axes.iter().filter(|axis| !AXES[axis.row].decides && axis.written > 1) {
+        let (key, found) = (format!("`{}`", axis.name()), format!("a list of {} values", axis.written));
+        let error = report.error(axis.place, Problem::BadValue { key, found });
+        error
+            .allowed("one value")
+            .hint("the results are the same with each of them, so there is nothing to compare");
     }
 }
 

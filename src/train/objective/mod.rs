@@ -84,6 +84,23 @@ pub fn backward(
     targets: &Targets,
     pass: &mut Pass,
 ) -> Tensor {
+    if !pass.recomputes() {
+        return backward_at_once(loss, model, trunk, targets, pass);
+    }
+    let passed = model.pass_layers(trunk, pass);
+    let per_slot = backward_at_once(loss, model, passed.top(), targets, pass);
+    passed.backward(pass);
+    per_slot
+}
+
+/// The same in one pass, from the loss down to the trunk.
+fn backward_at_once(
+    loss: &TrainingLoss<'_>,
+    model: &Model,
+    trunk: &Trunk<'_>,
+    targets: &Targets,
+    pass: &mut Pass,
+) -> Tensor {
     match &targets.positions {
         None => {
             let losses = loss.of_each(&model.classify(trunk, pass), &targets.wanted);

@@ -68,14 +68,16 @@ pub(super) fn accumulate_gradients<'s, 'a>(
             .collect()
     };
     let micros: Vec<_> = (0..steps.iter().map(Vec::len).max().unwrap_or(0)).map(of_slots).collect();
+    let recomputes = group[0].slots[0].trial.configuration.training.recompute;
     for (micro, batch) in collator.collate_all(train, &micros).into_iter().enumerate() {
         let streams = group[0].slots.iter().zip(&steps).map(|(slot, step)| Stream {
             key: slot.key,
             step: slot.state.step,
             first_row: step.iter().take(micro).map(|rows| rows.len() as u64).sum(),
         });
-        let pass = Pass::training(streams.collect(), batch.inputs.shape[1]);
-        let mut pass = if group.len() > 1 { pass.repeated() } else { pass };
+        let pass = Pass::training(streams.collect(), batch.inputs.shape[1]).recomputing(recomputes);
+        // Masks are kept for the next stack, unless memory is what counts.
+        let mut pass = if group.len() > 1 && !recomputes { pass.repeated() } else { pass };
         let trunk = group[0].model.trunk(&batch.inputs, &mut pass);
         for ((stack, losses), loss) in group.iter().zip(&mut losses).zip(&loss) {
             *losses += backward(loss, &stack.model, &trunk, &batch.targets, &mut pass);

@@ -91,6 +91,7 @@ fn every_setting_has_a_row() {
         seed,
         precision,
         label_smoothing,
+        recompute,
         keep_by,
     });
     assert!(training.remove("keep_by"), "it follows from the whole sweep, and no grid can vary it");
@@ -143,6 +144,17 @@ fn slots_of_a_pack_differ_in_what_its_row_allows_and_in_nothing_else() {
     let keys: std::collections::HashSet<PackKey> =
         kinds.iter().map(|kind| of(&Method::of(**kind), &training)).collect();
     assert_eq!(keys.len(), kinds.len(), "methods train apart");
+}
+
+#[test]
+fn what_is_decided_is_told_by_every_axis_that_decides() {
+    for axis in AXES.iter().filter(|axis| matches!(axis.access, Access::Training(..))) {
+        let (mut method, mut training) = (Method::of(MethodKind::Lora), Training::new(1e-3));
+        let first = axis.get(&configuration(method.clone()));
+        let other = values(&axis.domain).0.into_iter().find(|value| first.as_ref() != Some(value)).unwrap();
+        axis.set(&mut method, &mut training, &other).unwrap();
+        assert_eq!(training.deciding() == Training::new(1e-3), !axis.decides, "{}", axis.name);
+    }
 }
 
 #[test]
