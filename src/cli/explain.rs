@@ -133,7 +133,7 @@ fn remedy(failure: &Failure) -> &'static str {
     match failure {
         Failure::OutOfMemory => {
             "what helps: a smaller `training.batch_size` with as much more `training.accumulation`, \
-             a smaller `task.max_length`, or fewer devices at once"
+             `training.recompute: true`, a smaller `task.max_length`, or fewer devices at once"
         }
         Failure::Diverged { .. } => {
             "what helps: a smaller `learning_rate`, a longer `training.warmup`, or `training.clip_norm`"

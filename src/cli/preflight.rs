@@ -70,7 +70,7 @@ pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Re
             message: format!("a trial needs about {least_mib:.0} MiB, but {of} has {total:.0} MiB"),
             hint: Some(
                 "set a smaller `training.batch_size` with as much more `training.accumulation`, \
-                 or a smaller `task.max_length`"
+                 `training.recompute: true`, or a smaller `task.max_length`"
                     .to_owned(),
             ),
         });

@@ -45,6 +45,9 @@ pub struct Kind {
     max_length: usize,
     head: Head,
     batch_size: usize,
+    /// Written where it is true: versions without it had none of these kinds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recompute: bool,
 }
 
 impl Kind {
@@ -55,7 +58,7 @@ impl Kind {
 
     /// How much it has in common with a kind that was measured, from what matters most to what matters least;
     /// `None` where one tells nothing of the other.
-    fn likeness(&self, other: &Self) -> Option<[bool; 7]> {
+    fn likeness(&self, other: &Self) -> Option<[bool; 8]> {
         let is_gpu = |kind: &Self| kind.width == Width::Gpu;
         let comparable = self.processor == other.processor && is_gpu(self) == is_gpu(other);
         comparable.then(|| {
@@ -66,6 +69,7 @@ impl Kind {
                 self.precision == other.precision,
                 (self.data, self.max_length) == (other.data, other.max_length),
                 self.head == other.head,
+                self.recompute == other.recompute,
                 self.batch_size == other.batch_size,
             ]
         })
@@ -219,6 +223,7 @@ impl Experience {
             max_length: task.max_length,
             head: task.objective.head(),
             batch_size: training.batch_size,
+            recompute: training.recompute,
         };
         if width != Width::Gpu || gpus.is_empty() {
             return vec![first];

@@ -15,6 +15,9 @@ pub struct RowFlops {
     /// The part of either that all adapters on the same row share: the layers below the lowest adapted one, and
     /// that layer's frozen queries, keys and values.
     pub trunk: f64,
+    /// What training on it takes besides where layers are computed again: the forward pass of all layers but the
+    /// trunk's, Chen et al. 2016.
+    pub again: f64,
     /// For each pass of a slot through the model, forward or training, whatever the number of its rows: the lengths
     /// of the rows of DoRA's weights.
     pub pass: f64,
@@ -31,9 +34,12 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     let tokens = blueprint.computed_tokens(tokens);
     let layers = layers(&blueprint, output.as_ref(), tokens);
     let output = output.map_or(0.0, |output| output_products(&blueprint, &output, tokens));
-    let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
-    let Products { extra, backward, trunk, pass } = match method {
-        Method::Full | Method::Scratch => Products { backward: 2.0 * forward, ..Products::default() },
+    let of_layers: f64 = layers.iter().map(Layer::forward).sum();
+    let forward = of_layers + output;
+    let Products { extra, backward, trunk, again, pass } = match method {
+        Method::Full | Method::Scratch => {
+            Products { backward: 2.0 * forward, again: of_layers, ..Products::default() }
+        }
         Method::Base => Products::default(),
         Method::Lora(lora) => of_adapters((architecture, head), lora, &layers, [output, tokens]),
         Method::Dora(lora) => {
@@ -51,6 +57,7 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
         forward: 2.0 * forward,
         training: 2.0 * (forward + backward),
         trunk: 2.0 * trunk,
+        again: 2.0 * again,
         pass: 2.0 * pass,
     }
 }
@@ -64,6 +71,8 @@ struct Products {
     backward: f64,
     /// Of the forward pass of a row, those that all adapters share.
     trunk: f64,
+    /// Of the forward pass of a row, those of layers through which a gradient flows.
+    again: f64,
     /// Of a pass.
     pass: f64,
 }
@@ -81,7 +90,9 @@ fn of_adapters(
     let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(layers, lowest));
     let trunk = lowest.filter(|_| !trained.contains(&Place::Embedding));
     let trunk = trunk.map_or(0.0, |lowest| below_adapters(layers, lowest));
-    Products { extra: adapters, backward: 2.0 * adapters + output + flowing, trunk, pass: 0.0 }
+    let of_layers: f64 = layers.iter().map(Layer::forward).sum();
+    let again = lowest.map_or(0.0, |_| of_layers + adapters - trunk);
+    Products { extra: adapters, backward: 2.0 * adapters + output + flowing, trunk, again, pass: 0.0 }
 }
 
 /// With dropout DoRA multiplies what it leaves of an input by the base's weight once more, and so does the backward
@@ -221,6 +232,7 @@ mod tests {
             forward: flops.forward / unit,
             training: flops.training / unit,
             trunk: flops.trunk / unit,
+            again: flops.again / unit,
             pass: flops.pass * tokens / unit,
         }
     }
@@ -235,6 +247,9 @@ mod tests {
         close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
         close(products(&example::lora(1), 1).training, 2.0);
         close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+        // Computed again: everything, or all but the queries, keys and values of layer 1.
+        close(products(&Method::Full, 2).again, 14.0);
+        close(products(&example::lora(1), 2).again, 14.0 - 3.0);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Owns how much memory a training job needs and how much disk space its trials take. Measures none.
 
+mod again;
+
+pub(super) use self::again::kept_recomputing;
+
 use crate::cost::{MIB, Rates, count};
 use crate::families::blueprint::{Gate, Layer};
 use crate::families::params::ParamCounts;
-use crate::families::{Architecture, Head};
-use crate::values::{Lora, Method, Precision, Width};
+use crate::families::{Architecture, Head, Place};
+use crate::values::{Method, Precision, Width};
 
 /// A process with libtorch loaded but no model, in MiB.
 const PROCESS_MIB: f64 = 250.0;
@@ -46,6 +50,8 @@ pub struct Footprint {
     trained: f64,
     largest_activations: f64,
     all_activations: f64,
+    largest_again: f64,
+    all_again: f64,
     largest_logits: f64,
     all_logits: f64,
 }
@@ -55,25 +61,30 @@ pub struct Footprint {
 pub(super) struct Kept {
     /// Activations and dropout masks.
     pub(super) activations: f64,
+    /// Those of a layer that is computed again, of which there is one at a time, when there are no logits.
+    pub(super) again: f64,
     /// A language model's logits, all of them; only some exist at a time.
     pub(super) logits: f64,
 }
 
 impl Kept {
     pub(super) fn of_rows(self, rows: f64) -> Self {
-        Self { activations: self.activations * rows, logits: self.logits * rows }
+        let Self { activations, again, logits } = self;
+        Self { activations: activations * rows, again: again * rows, logits: logits * rows }
     }
 }
 
 impl Footprint {
     /// The footprint of one slot whose frozen weights have this precision and whose batches need so many bytes.
     pub(super) fn of_slot(counts: ParamCounts, precision: Precision, batch: Kept) -> Self {
-        let Kept { activations, logits } = batch;
+        let Kept { activations, again, logits } = batch;
         Self {
             frozen: count(precision.bytes()) * parameters(counts.total - counts.trainable),
             trained: (WEIGHT + GRADIENT + MOMENTS) * parameters(counts.trainable),
             largest_activations: activations,
             all_activations: activations,
+            largest_again: again,
+            all_again: again,
             largest_logits: logits,
             all_logits: logits,
         }
@@ -87,6 +98,8 @@ impl Footprint {
             trained: self.trained + other.trained,
             largest_activations: self.largest_activations.max(other.largest_activations),
             all_activations: self.all_activations + other.all_activations,
+            largest_again: self.largest_again.max(other.largest_again),
+            all_again: self.all_again + other.all_again,
             largest_logits: self.largest_logits.max(other.largest_logits),
             all_logits: self.all_logits + other.all_logits,
         }
@@ -98,12 +111,14 @@ impl Footprint {
         let room = |start: f64| (mem_mib / rates.memory - start) * MIB - self.frozen;
         let slots = if rates.stacks {
             let (room, each) = (room(CONTEXT_MIB), self.trained + self.all_activations);
-            // As long as all logits exist at once, and when only some do.
+            // As long as all logits exist at once, and when only some do; and while a layer is computed again.
             let all = room / (each + self.all_logits);
             let some = (room - LOGITS_BYTES) / each;
-            if each > 0.0 { all.floor().max(some.floor()) } else { f64::INFINITY }
+            let again = room / (each + self.all_again);
+            if each > 0.0 { all.floor().max(some.floor()).min(again.floor()) } else { f64::INFINITY }
         } else {
-            let once = self.largest_activations + self.largest_logits.min(LOGITS_BYTES);
+            let logits = self.largest_logits.min(LOGITS_BYTES);
+            let once = self.largest_activations + self.largest_again.max(logits);
             let room = room(PROCESS_MIB) - once;
             if self.trained > 0.0 { (room / self.trained).floor() } else { f64::INFINITY }
         };
@@ -116,18 +131,19 @@ impl Footprint {
         self.frozen <= other.frozen
             && self.trained <= other.trained
             && self.all_activations <= other.all_activations
+            && self.all_again <= other.all_again
             && self.all_logits <= other.all_logits
     }
 
     /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
     #[must_use]
     pub fn mib(self, rates: Rates) -> f64 {
-        let (start, activations, logits) = if rates.stacks {
-            (CONTEXT_MIB, self.all_activations, self.all_logits)
+        let (start, activations, again, logits) = if rates.stacks {
+            (CONTEXT_MIB, self.all_activations, self.all_again, self.all_logits)
         } else {
-            (PROCESS_MIB, self.largest_activations, self.largest_logits)
+            (PROCESS_MIB, self.largest_activations, self.largest_again, self.largest_logits)
         };
-        let kept = activations + logits.min(LOGITS_BYTES);
+        let kept = activations + again.max(logits.min(LOGITS_BYTES));
         rates.memory * (start + (self.frozen + self.trained + kept) / MIB)
     }
 }
@@ -137,6 +153,8 @@ impl Footprint {
 /// single precision, and dropout masks of four bytes where there is dropout. Frozen layers keep less, so this is an
 /// upper bound for adapters; DoRA's keep more. A language model's logits count three times: themselves, their
 /// logarithmic probabilities, and the gradient.
+///
+/// Where layers are computed again, it is another: [`again`].
 pub(super) fn kept_per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> Kept {
     let blueprint = architecture.base(head);
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
@@ -154,24 +172,38 @@ pub(super) fn kept_per_row(architecture: &Architecture, head: Head, method: &Met
             + WEIGHT * of_scores * heads * tokens * tokens
     };
     let embeddings = 2.0 * WEIGHT * tokens * width;
-    let lengths = match method {
-        Method::Dora(lora) => kept_for_lengths((architecture, head), lora, tokens),
-        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => 0.0,
-    };
+    let lengths = kept_for_lengths((architecture, head), method, tokens, &|_| true);
     Kept {
         activations: blueprint.layers.iter().map(layer).sum::<f64>() + embeddings + lengths,
-        logits: match head {
-            Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
-            Head::Classifier { .. } | Head::Tagger { .. } => 0.0,
-        },
+        again: 0.0,
+        logits: logits(architecture, head, tokens),
     }
 }
 
-/// Bytes of what the lengths of DoRA's weights multiply, and of what dropout leaves of its inputs, with the masks.
-fn kept_for_lengths((architecture, head): (&Architecture, Head), lora: &Lora, tokens: f64) -> f64 {
+/// Bytes of a row's logits.
+fn logits(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+    match head {
+        Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
+        Head::Classifier { .. } | Head::Tagger { .. } => 0.0,
+    }
+}
+
+/// Bytes of what the lengths of DoRA's weights at some places multiply, and of what dropout leaves of its inputs, with
+/// the masks.
+fn kept_for_lengths(
+    (architecture, head): (&Architecture, Head),
+    method: &Method,
+    tokens: f64,
+    at: &dyn Fn(Place) -> bool,
+) -> f64 {
+    let lora = match method {
+        Method::Dora(lora) => lora,
+        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => return 0.0,
+    };
     let of_input = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
     let targets = architecture.adapted(head, lora);
-    let values = targets.iter().map(|target| count(target.d_out) + of_input * count(target.d_in));
+    let values = targets.iter().filter(|target| at(target.place));
+    let values = values.map(|target| count(target.d_out) + of_input * count(target.d_in));
     WEIGHT * tokens * values.sum::<f64>()
 }
 
@@ -203,7 +235,7 @@ mod tests {
     use super::*;
     use crate::families::params;
     use crate::plan::example;
-    use crate::values::Width;
+    use crate::values::{Lora, Width};
 
     /// So many slots of a footprint.
     fn together(one: Footprint, slots: usize) -> Footprint {
@@ -246,7 +278,7 @@ mod tests {
     proptest! {
         #[test]
         fn as_many_slots_fit_as_have_room(
-            frozen in 0.0..1e9, trained in 1e5..1e9, activations in 1e6..1e9, logits in 0.0..2e9,
+            frozen in 0.0..1e9, trained in 1e5..1e9, activations in 1e6..1e9, again in 0.0..2e9, logits in 0.0..2e9,
             mem_mib in 300.0..100_000.0, on_gpu: bool,
         ) {
             let one = Footprint {
@@ -254,6 +286,8 @@ mod tests {
                 trained,
                 largest_activations: activations,
                 all_activations: activations,
+                largest_again: again,
+                all_again: again,
                 largest_logits: logits,
                 all_logits: logits,
             };

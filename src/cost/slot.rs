@@ -10,7 +10,7 @@ use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
-use crate::values::{Configuration, Lora, Method, Splitting, Training, Trial};
+use crate::values::{Configuration, Lora, Method, Precision, Splitting, Training, Trial};
 
 /// Cap on a trial's predicted time, in seconds: thirty years. Sums of it do not overflow.
 pub(super) const LONGEST_S: f64 = 1e9;
@@ -22,6 +22,8 @@ struct Kind<'a> {
     model: &'a str,
     method: &'static str,
     adapter: Option<Adapter<'a>>,
+    /// Where layers are computed again, in which precision.
+    recompute: Option<Precision>,
 }
 
 /// The settings that decide the size of an adapter.
@@ -36,8 +38,9 @@ struct Adapter<'a> {
 
 impl<'a> Kind<'a> {
     fn of(configuration: &'a Configuration) -> Self {
-        let Configuration { id: _, task, model, method, training: _ } = configuration;
-        Self { task, model, method: method.name(), adapter: method.lora().map(Adapter::of) }
+        let Configuration { id: _, task, model, method, training } = configuration;
+        let adapter = method.lora().map(Adapter::of);
+        Self { task, model, method: method.name(), adapter, recompute: recomputed(training) }
     }
 }
 
@@ -77,17 +80,31 @@ struct RowCost {
 }
 
 impl RowCost {
-    fn of(task: &Task, model: &ModelSpec, method: &Method) -> Self {
+    fn of(task: &Task, model: &ModelSpec, configuration: &Configuration) -> Self {
         let (architecture, head) = (&model.architecture, task.objective.head());
+        let (method, tokens) = (&configuration.method, count(task.max_length));
+        let mut row = flops::per_row(architecture, head, method, mean_tokens(task));
+        let kept = match recomputed(&configuration.training) {
+            Some(precision) => {
+                row.training += row.again;
+                memory::kept_recomputing((architecture, head), method, tokens, precision)
+            }
+            None => memory::kept_per_row(architecture, head, method, tokens),
+        };
         Self {
             counts: params::count(architecture, head, method),
-            row: flops::per_row(architecture, head, method, mean_tokens(task)),
-            kept: memory::kept_per_row(architecture, head, method, count(task.max_length)),
+            row,
+            kept,
             layers: count(architecture.layers()),
             evaluated_at_once: (count(EVALUATED_TOKENS) / mean_tokens(task)).max(1.0),
             sequences: sequences(task),
         }
     }
+}
+
+/// The precision in which layers are computed again, where they are.
+fn recomputed(training: &Training) -> Option<Precision> {
+    training.recompute.then_some(training.precision)
 }
 
 /// The costs of a sweep's trials. Counting a model's parameters and products takes far longer than everything
@@ -105,13 +122,8 @@ impl<'a> CostTable<'a> {
     }
 
     fn row(&mut self, configuration: &'a Configuration) -> RowCost {
-        let row = || {
-            RowCost::of(
-                self.sweep.task(configuration),
-                self.sweep.model(configuration),
-                &configuration.method,
-            )
-        };
+        let row =
+            || RowCost::of(self.sweep.task(configuration), self.sweep.model(configuration), configuration);
         *self.known.entry(Kind::of(configuration)).or_insert_with(row)
     }
 
@@ -304,7 +316,7 @@ mod tests {
         for trial in &trials {
             let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
             let slot = costs.slot(trial);
-            let row = || RowCost::of(task, model, &trial.configuration.method);
+            let row = || RowCost::of(task, model, &trial.configuration);
             assert!(trial.fold > 0 || slot == SlotCost::new(&row(), trial));
         }
         assert_eq!(costs.known.len(), 5, "configurations of the example");

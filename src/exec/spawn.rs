@@ -16,20 +16,28 @@ use crate::values::{ContentHash, Device, Placement};
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
+/// What makes glibc give large blocks back at once, for packs that recompute, to which memory is dearer than time.
+/// Blocks that it keeps are often too small for what it is asked next: such packs took up to 1.6 times the memory.
+const GIVING_BACK: [(&str, &str); 2] = [("MALLOC_MMAP_MAX_", "65536"), ("MALLOC_MMAP_THRESHOLD_", "1048576")];
+
 /// What a worker for this job is started with, and loads.
 ///
 /// # Errors
 /// When there is no such program.
 pub(super) fn key(program: &Path, cards: &Cards, job: &JobFile) -> io::Result<WorkerKey> {
+    let (program, placement) = (file_id(program)?, job.placement.clone());
+    let mut environment = environment(&placement, cards, &is_set);
     let loads = match &job.work {
         Work::Train(pack) => {
-            let precision = pack.slots[0].configuration.training.precision;
-            Some(ContentHash::of_json(&(&pack.model, precision, pack.store)))
+            let training = &pack.slots[0].configuration.training;
+            if training.recompute {
+                environment.extend(GIVING_BACK.map(|(name, value)| (name, value.to_owned())));
+            }
+            Some(ContentHash::of_json(&(&pack.model, training.precision, pack.store)))
         }
         Work::Prepare(_) | Work::Report { .. } => None,
     };
-    let (program, placement) = (file_id(program)?, job.placement.clone());
-    Ok(WorkerKey { program, environment: environment(&placement, cards, &is_set), placement, loads })
+    Ok(WorkerKey { program, environment, placement, loads })
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {
