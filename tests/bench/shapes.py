@@ -33,7 +33,7 @@ from compare import MINILM, Peer, Run
 from gpu import write_texts
 from grid import matmul_rate
 
-RANK, ALPHA, LENGTH, LEARNING_RATE = 8, 16, 128, 1e-3
+RANK, ALPHA, LENGTH, LEARNING_RATE = 8, 16, 128, 1e-4
 
 
 @dataclass
