@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha modernbert_agnews tagging_conll goemotions_labels sts_similarity qwen_chat_lora complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-search bench-search-live bench-search-record bench-gpu gpu-check gpu-smoke peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-shapes bench-overhead bench-search bench-search-live bench-search-record bench-gpu gpu-check gpu-smoke peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -69,7 +69,7 @@ lint: setup ## check formatting, lints, documentation, and what the dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	@.setup/deny.sh
 
-bench: bench-grid bench-trial bench-overhead ## measure all that needs no GPU
+bench: bench-grid bench-trial bench-shapes bench-overhead ## measure all that needs no GPU
 
 bench-grid: build assets ## compare a LoRA grid with transformers + PEFT (PAIRS=n: so often)
 	python3 tests/bench/grid.py --lorasweep $(LORASWEEP) --pairs $(or $(PAIRS),1)
@@ -79,6 +79,9 @@ bench-accuracy: build assets ## compare the accuracy of one trial of that grid o
 
 bench-trial: build assets ## compare one LoRA trial with transformers + PEFT
 	python3 tests/bench/single_trial.py --lorasweep $(LORASWEEP)
+
+bench-shapes: build assets ## compare one LoRA trial of RoBERTa's, GPT-2's and SmolLM2's shapes with transformers + PEFT (PAIRS=n: so often)
+	python3 tests/bench/shapes.py --lorasweep $(LORASWEEP) --pairs $(or $(PAIRS),1)
 
 bench-overhead: build assets ## measure planning, scheduling, the journal and the time between jobs
 	cargo bench --bench core
