@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= target
 LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 
 # The experiments, each with a small profile. The two of GPT-2 start from the model in $(GPT2).
-EXPERIMENTS := agnews_rank_alpha modernbert_agnews tagging_conll goemotions_labels sts_similarity qwen_chat_lora complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
+EXPERIMENTS := agnews_rank_alpha modernbert_agnews tagging_conll goemotions_labels roberta_glue sts_similarity qwen_chat_lora complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
 .PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-shapes bench-overhead bench-search bench-search-live bench-search-record bench-gpu gpu-check gpu-smoke peft-check clean

@@ -21,6 +21,7 @@ fn every_shipped_sweep_is_sound_in_full() {
     data::conll(&site);
     data::go_emotions(&site);
     data::similarity(&site);
+    data::glue(&site);
     for folder in [".data/tokenizers/gpt2", ".assets/all-MiniLM-L6-v2"] {
         fs::create_dir_all(site.path().join(folder)).unwrap();
     }
@@ -46,6 +47,7 @@ fn every_shipped_sweep_is_sound_in_full() {
         ("gptmini_mnli_kfold", "1 configuration, 3 trials"),
         ("modernbert_agnews", "20 configurations, 20 trials"),
         ("qwen_chat_lora", "18 configurations, 18 trials"),
+        ("roberta_glue", "60 configurations, 60 trials"),
         ("search", "8 configurations, 24 trials"),
         ("sts_similarity", "18 configurations, 18 trials"),
         ("tagging_conll", "24 configurations, 24 trials"),

@@ -114,6 +114,15 @@ pub(crate) fn similarity(site: &Site) {
     }
 }
 
+/// The tasks of GLUE that have classes.
+pub(crate) fn glue(site: &Site) {
+    let pair = &["sentence1", "sentence2"][..];
+    for (task, texts) in [("sst2", &["sentence"][..]), ("cola", &["sentence"]), ("mrpc", pair), ("rte", pair)]
+    {
+        data_set(site, &format!("nyu-mll/glue/{task}"), &["train", "validation"], texts, Some(2));
+    }
+}
+
 pub(crate) fn multi_nli(site: &Site) {
     data_set(site, "nyu-mll/multi_nli", &["train"], &["premise", "hypothesis"], Some(3));
 }
